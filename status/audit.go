@@ -1,0 +1,86 @@
+package status
+
+import (
+	"context"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// audit compares what is known of each key with what etcd holds, in read-only
+// transactions, and learns what differs.
+func (w *Writer) audit(ctx context.Context) error {
+	for _, part := range w.parts() {
+		if err := w.auditPart(ctx, part); err != nil {
+			return fmt.Errorf("comparing the keys of node %q: %w", w.id.Node, err)
+		}
+	}
+	return nil
+}
+
+// known is what an entry knew at one moment.
+type known struct {
+	key   string
+	rev   int64
+	lease int64
+}
+
+// parts cuts the entries into transactions.
+func (w *Writer) parts() [][]known {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	parts := [][]known{nil} // without a key there is still the owner record
+	for key, e := range w.entries {
+		if len(parts[len(parts)-1]) == maxKeys {
+			parts = append(parts, nil)
+		}
+		last := &parts[len(parts)-1]
+		*last = append(*last, known{key, e.rev, e.hasLease})
+	}
+	return parts
+}
+
+func (w *Writer) auditPart(ctx context.Context, part []known) error {
+	var conditions []clientv3.Cmp
+	read := []clientv3.Op{clientv3.OpGet(w.ownerKey(), clientv3.WithKeysOnly())}
+	for _, k := range part {
+		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(k.key), "=", k.rev))
+		read = append(read, clientv3.OpGet(k.key))
+	}
+	resp, err := w.transact(ctx, nil, read, conditions...)
+	if err != nil {
+		return err
+	}
+	if resp.Succeeded {
+		return nil
+	}
+	if owner := resp.Responses[0].GetResponseRange().Kvs; len(owner) != 1 || owner[0].ModRevision != w.rev {
+		return errMoved
+	}
+	for i, k := range part {
+		w.learn(k, resp.Responses[i+1].GetResponseRange())
+	}
+	return nil
+}
+
+// learn takes over what etcd holds for one key.
+func (w *Writer) learn(k known, got *etcdserverpb.RangeResponse) {
+	var rev, lease int64
+	var has []byte
+	if len(got.Kvs) == 1 {
+		rev, has, lease = got.Kvs[0].ModRevision, normal(got.Kvs[0].Value), got.Kvs[0].Lease
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, ok := w.entries[k.key]
+	if !ok || rev == k.rev {
+		return
+	}
+	if expired := k.lease != 0 && rev == 0; k.rev != unknown && !expired {
+		w.metrics.foreign.Inc()
+		w.log.Warn("somebody else changed a key of this node; writing it again", zap.String("key", k.key), zap.Int64("revision", rev))
+	}
+	e.rev, e.has, e.hasLease = rev, has, lease
+}

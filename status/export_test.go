@@ -1,0 +1,15 @@
+package status
+
+import "time"
+
+// SetAuditEvery makes a Writer that does not run yet look more often.
+func (w *Writer) SetAuditEvery(d time.Duration) { w.auditEvery = d }
+
+// SetLookEvery makes a Store that does not follow yet look more often.
+func (s *Store) SetLookEvery(d time.Duration) { s.lookEvery = d }
+
+// ParseKey reads a container's key under prefix.
+func ParseKey(prefix, key string) (Key, error) { return newLayout(prefix).parse(key) }
+
+// PathOf returns the container's key under prefix.
+func PathOf(prefix string, k Key) string { return newLayout(prefix).container(k) }

@@ -1,0 +1,257 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.uber.org/zap"
+)
+
+// ErrFenced ends a Writer: a newer instance writes for the node.
+var ErrFenced = errors.New("fenced")
+
+// ErrHeld ends a Writer at its start: a live agent on another machine writes
+// for the node.
+var ErrHeld = errors.New("node name is taken")
+
+const (
+	auditEvery = time.Minute
+	// maxWait bounds the back-off, so that what etcd missed is written soon
+	// after its return.
+	maxWait = time.Second
+)
+
+// Identity is who writes.
+type Identity struct {
+	Node     string
+	Instance string // unique to this process
+	Version  string
+	Machine  string
+	Started  time.Time
+}
+
+// Found is a status of this node that stood in etcd when the Writer took over.
+type Found struct {
+	Key    Key
+	Status Status
+}
+
+// Writer brings a node's keys to what the agent wants them to hold: changes
+// only, newest value only, one transaction in flight, each fenced by the owner
+// record.
+type Writer struct {
+	store   *Store
+	id      Identity
+	log     *zap.Logger
+	metrics *WriterMetrics
+	wake    chan struct{}
+
+	mu      sync.Mutex
+	entries map[string]*entry
+	synced  bool          // etcd answered the last call
+	moved   chan struct{} // closed at the next acknowledgement
+
+	auditEvery time.Duration
+
+	// Of Run's goroutine alone.
+	owned bool   // what stood in etcd has been adopted
+	rev   int64  // ModRevision of the owner record as last known
+	seq   uint64 // sequence of our last acknowledged transaction, 0 before the first
+}
+
+// NewWriter returns a Writer; nothing is written before Run.
+func NewWriter(store *Store, id Identity, log *zap.Logger, metrics *WriterMetrics) *Writer {
+	return &Writer{store: store, id: id, log: log, metrics: metrics,
+		wake: make(chan struct{}, 1), entries: map[string]*entry{}, moved: make(chan struct{}), auditEvery: auditEvery}
+}
+
+// Set says what the key of a container shall hold; detected is when its cause
+// was known. A status that is too large for etcd is published without what makes
+// it so, and not as healthy.
+func (w *Writer) Set(k Key, s Status, detected time.Time) {
+	s = s.bounded()
+	w.want(w.store.keys.container(k), s, 0, detected, s.State != StateHealthy)
+}
+
+// SetNode says what the node's key shall hold while lease lives.
+func (w *Writer) SetNode(n Node, lease int64) {
+	w.want(w.store.keys.node(w.id.Node), n, lease, time.Now(), false)
+}
+
+func (w *Writer) want(key string, v value, lease int64, detected time.Time, bad bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, ok := w.entries[key]
+	if !ok {
+		e = &entry{key: key}
+		w.entries[key] = e
+	}
+	e.want, e.plain, e.lease, e.detected, e.bad, e.gone = v, v.Encode(0), lease, detected, bad, false
+	w.nudgeLocked()
+}
+
+// Retire deletes a container's key, after what was last wanted of it has been
+// written, so that readers see it stopped first.
+func (w *Writer) Retire(k Key) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e, ok := w.entries[w.store.keys.container(k)]; ok {
+		e.gone = true
+		w.nudgeLocked()
+	}
+}
+
+// Drop deletes a container's key at once: the container lives on under
+// another one.
+func (w *Writer) Drop(k Key) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e, ok := w.entries[w.store.keys.container(k)]; ok {
+		e.gone, e.want, e.bad = true, nil, false
+		w.nudgeLocked()
+	}
+}
+
+// Settled says whether etcd is known to hold all that is wanted.
+func (w *Writer) Settled() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.settledLocked()
+}
+
+func (w *Writer) settledLocked() bool { return w.synced && w.pendingLocked() == 0 }
+
+// Wait returns when etcd holds all that is wanted, or ctx's error.
+func (w *Writer) Wait(ctx context.Context) error {
+	for {
+		w.mu.Lock()
+		settled, moved := w.settledLocked(), w.moved
+		w.mu.Unlock()
+		if settled {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for etcd to take the last statuses: %w", ctx.Err())
+		}
+	}
+}
+
+func (w *Writer) pending() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pendingLocked()
+}
+
+func (w *Writer) pendingLocked() int {
+	n := 0
+	for _, e := range w.entries {
+		if e.due() {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *Writer) nudgeLocked() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run claims the node and writes until ctx ends, then returns nil. Whenever it
+// takes the node over it hands adopt what it found; nothing is written before
+// adopt returns. It returns ErrFenced or ErrHeld, with who and where, when
+// another instance writes for the node; every other trouble is retried.
+func (w *Writer) Run(ctx context.Context, adopt func(context.Context, []Found) error) error {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, maxWait
+	failures := 0
+	for ctx.Err() == nil {
+		err := w.hold(ctx, adopt, func() { wait.Reset(); failures = 0 })
+		switch {
+		case ctx.Err() != nil: // whatever failed, failed because of it
+		case errors.Is(err, ErrFenced), errors.Is(err, ErrHeld):
+			return err
+		case errors.Is(err, errMoved):
+			w.log.Debug("looking again at who owns the node", zap.Error(err))
+		default:
+			failures++
+			w.failed(err, failures)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait.NextBackOff()):
+		}
+	}
+	return nil
+}
+
+// failed says what went wrong: once, then every minute or so.
+func (w *Writer) failed(err error, failures int) {
+	w.setSynced(false)
+	w.metrics.errors.Inc()
+	w.metrics.queue.Set(float64(w.pending()))
+	if failures%60 == 1 {
+		w.log.Warn("etcd does not take writes; probing goes on and the newest statuses are kept",
+			zap.Strings("endpoints", w.store.cfg.Endpoints), zap.Int("failures", failures), zap.Error(err))
+	}
+}
+
+func (w *Writer) setSynced(synced bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.synced = synced
+	w.announceLocked()
+}
+
+func (w *Writer) announceLocked() {
+	close(w.moved)
+	w.moved = make(chan struct{})
+}
+
+// hold owns the node until an error: it claims it or makes sure that it still
+// owns it, learns what stands in etcd, and then writes what differs.
+func (w *Writer) hold(ctx context.Context, adopt func(context.Context, []Found) error, well func()) error {
+	if err := w.secure(ctx, adopt); err != nil {
+		return err
+	}
+	well()
+	w.setSynced(true)
+	audit := time.NewTicker(w.auditEvery)
+	defer audit.Stop()
+	for {
+		if err := w.flush(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.wake:
+		case <-audit.C:
+			if err := w.audit(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// flush writes until nothing differs.
+func (w *Writer) flush(ctx context.Context) error {
+	for {
+		b := w.nextBatch()
+		w.metrics.queue.Set(float64(b.pending))
+		if len(b.entries) == 0 {
+			return nil
+		}
+		if err := w.commit(ctx, b); err != nil {
+			return fmt.Errorf("writing %d keys of node %q to etcd: %w", len(b.entries), w.id.Node, err)
+		}
+	}
+}
