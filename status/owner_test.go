@@ -20,6 +20,7 @@ func TestOwner(t *testing.T) {
 	onBoth(t, map[string]func(*testing.T, *env){
 		"a newer instance fences the older":            newerFences,
 		"an idle instance finds out that it is fenced": idleFenced,
+		"an idle instance need not wait for its audit": idleTold,
 		"a live owner on another machine keeps it":     liveOwnerKeeps,
 		"a dead owner on another machine loses it":     deadOwnerLoses,
 		"what is found is adopted first":               adoptsFirst,
@@ -63,6 +64,18 @@ func idleFenced(t *testing.T, e *env) {
 	newer := newWriter(t, e.store(unhurried), identity("newer", "m2")) // the older holds no session
 	newer.run(adoptNothing)
 	if err := older.end(); !errors.Is(err, status.ErrFenced) || !strings.Contains(err.Error(), `machine "m2"`) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// idleTold is the same with an audit that comes too late for the test.
+func idleTold(t *testing.T, e *env) {
+	older := newWriter(t, e.store(unhurried), identity("older", "m1"))
+	older.SetAuditEvery(time.Hour)
+	older.run(adoptNothing)
+	older.settle()
+	newWriter(t, e.store(unhurried), identity("newer", "m1")).run(adoptNothing)
+	if err := older.end(); !errors.Is(err, status.ErrFenced) {
 		t.Errorf("ended with %v", err)
 	}
 }

@@ -226,6 +226,8 @@ func (w *Writer) hold(ctx context.Context, adopt func(context.Context, []Found) 
 	w.setSynced(true)
 	audit := time.NewTicker(w.auditEvery)
 	defer audit.Stop()
+	guard := w.watchOwner(ctx)
+	defer guard.stop()
 	for {
 		if err := w.flush(ctx); err != nil {
 			return err
@@ -234,6 +236,8 @@ func (w *Writer) hold(ctx context.Context, adopt func(context.Context, []Found) 
 		case <-ctx.Done():
 			return nil
 		case <-w.wake:
+		case <-guard.alarm:
+			return errMoved
 		case <-audit.C:
 			if err := w.audit(ctx); err != nil {
 				return err
