@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// Authority issues certificates for 127.0.0.1 and localhost, as files.
+// Authority issues certificates, as files.
 type Authority struct {
 	t    testing.TB
 	dir  string
@@ -46,15 +46,16 @@ func NewAuthority(t testing.TB) *Authority {
 // CAFile names the file with the authority's own certificate.
 func (a *Authority) CAFile() string { return filepath.Join(a.dir, "ca.crt") }
 
-// Issue makes a certificate, for a server and for a client, and returns the
-// files of the certificate and of its key.
-func (a *Authority) Issue(name string, until time.Time) (string, string) {
+// Issue makes a certificate for 127.0.0.1, localhost and the given addresses,
+// for a server and for a client, and returns the files of the certificate and
+// of its key.
+func (a *Authority) Issue(name string, until time.Time, hosts ...net.IP) (string, string) {
 	a.t.Helper()
 	key := newKey(a.t)
 	der := a.sign(&x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+		IPAddresses: append(hosts, net.IPv4(127, 0, 0, 1)), DNSNames: []string{"localhost"},
 	}, key)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

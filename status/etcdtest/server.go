@@ -5,7 +5,7 @@ package etcdtest
 
 import (
 	"context"
-	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -81,12 +81,13 @@ func StartProcess(t testing.TB, opts ...Option) *Server {
 
 func start(t testing.TB, m member, opts []Option) *Server {
 	t.Helper()
-	s := &Server{t: t, member: m, place: place{dir: filepath.Join(t.TempDir(), "etcd"), client: freeAddress(t), peer: freeAddress(t)}}
+	host := ownHost()
+	s := &Server{t: t, member: m, place: place{dir: filepath.Join(t.TempDir(), "etcd"), client: host.String() + ":2379", peer: host.String() + ":2380"}}
 	for _, o := range opts {
 		o(&s.opts)
 	}
 	if a := s.opts.authority; a != nil {
-		s.place.cert, s.place.key = a.Issue("etcd", time.Now().Add(time.Hour))
+		s.place.cert, s.place.key = a.Issue("etcd", time.Now().Add(time.Hour), host)
 	}
 	t.Cleanup(s.Stop)
 	s.Restart()
@@ -170,12 +171,10 @@ func (s *Server) Wipe() {
 	s.opts.role = nil
 }
 
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(fmt.Errorf("finding a free port: %w", err))
-	}
-	defer l.Close()
-	return l.Addr().String()
+// ownHost is a loopback address that no other server has. A port that was found
+// free on a shared address may be taken by anybody before etcd listens on it;
+// 127.128.0.0/9 is large enough to draw from.
+func ownHost() net.IP {
+	n := rand.Uint32()
+	return net.IPv4(127, 128|byte(n>>16), byte(n>>8), byte(n)|1)
 }
