@@ -1,0 +1,148 @@
+package watcher
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+)
+
+// labelNetwork names the Docker network whose address is used.
+const labelNetwork = "eru.health.network"
+
+// locate finds where the container is reached: the network that a label names,
+// else that of NetworkMode, else the lexically first one; the node's own
+// loopback for host mode. Published ports are never used: docker-proxy takes a
+// connection although nobody listens behind it (FACTS).
+func (c *Container) locate(info container.InspectResponse) {
+	var networks map[string]*network.EndpointSettings
+	if info.NetworkSettings != nil {
+		networks = info.NetworkSettings.Networks
+		c.Published = published(info)
+	}
+	c.Networks = addresses(networks)
+	mode := ""
+	if info.HostConfig != nil {
+		mode = string(info.HostConfig.NetworkMode)
+	}
+	if mode == "host" {
+		c.Host, c.Addr, c.Networks = true, loopback, nil
+		return
+	}
+	if wanted, ok := c.Labels[labelNetwork]; ok {
+		c.choose(byName(networks, wanted), fmt.Sprintf("%s=%q", labelNetwork, wanted))
+		return
+	}
+	if mode == "default" || mode == "" {
+		mode = "bridge"
+	}
+	name := byName(networks, mode)
+	if _, ok := c.Networks[name]; !ok {
+		name = first(c.Networks)
+	}
+	c.choose(name, "network mode "+strconv.Quote(mode))
+}
+
+func (c *Container) choose(name, asked string) {
+	addr, ok := c.Networks[name]
+	if !ok {
+		c.NoAddr = fmt.Sprintf("%s: no address there; it has one on: %s", asked, strings.Join(names(c.Networks), ", "))
+		if len(c.Networks) == 0 {
+			c.NoAddr = asked + ": the container has no address that this node can reach"
+		}
+		return
+	}
+	c.Addr = addr
+}
+
+// borrow takes the address of the container whose network this one shares.
+func (c *Container) borrow(id string, target container.InspectResponse, exists bool) {
+	t := read(target)
+	if !exists || t.phase != phaseRunning {
+		c.NoAddr = fmt.Sprintf("container %.12s, whose network it shares, does not run", id)
+		return
+	}
+	if wanted, ok := c.Labels[labelNetwork]; ok {
+		t.container.Labels = map[string]string{labelNetwork: wanted}
+		t.container.Addr, t.container.NoAddr = netip.Addr{}, ""
+		t.container.locate(target)
+	}
+	from := t.container
+	c.Addr, c.NoAddr, c.Host, c.Networks, c.Published = from.Addr, from.NoAddr, from.Host, from.Networks, from.Published
+}
+
+// byName allows for networks that were given by their ID.
+func byName(networks map[string]*network.EndpointSettings, name string) string {
+	if _, ok := networks[name]; ok {
+		return name
+	}
+	for n, e := range networks {
+		if e != nil && e.NetworkID == name && name != "" {
+			return n
+		}
+	}
+	return name
+}
+
+// addresses keeps the networks with an address, IPv4 before IPv6.
+func addresses(networks map[string]*network.EndpointSettings) map[string]netip.Addr {
+	found := map[string]netip.Addr{}
+	for name, e := range networks {
+		if e == nil {
+			continue
+		}
+		for _, text := range []string{e.IPAddress, e.GlobalIPv6Address} {
+			if addr, err := netip.ParseAddr(text); err == nil {
+				found[name] = addr
+				break
+			}
+		}
+	}
+	return found
+}
+
+func names(networks map[string]netip.Addr) []string {
+	var list []string
+	for name := range networks {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func first(networks map[string]netip.Addr) string {
+	if len(networks) == 0 {
+		return ""
+	}
+	return names(networks)[0]
+}
+
+// published finds where the node publishes each TCP port, leaving out what only
+// the node itself can reach; IPv4 before IPv6, where it is on several addresses.
+func published(info container.InspectResponse) map[uint16]netip.AddrPort {
+	found := map[uint16]netip.AddrPort{}
+	for port, bindings := range info.NetworkSettings.Ports {
+		if port.Proto() != "tcp" {
+			continue
+		}
+		for _, b := range bindings {
+			host, err1 := netip.ParseAddr(b.HostIP)
+			if b.HostIP == "" {
+				host, err1 = netip.IPv4Unspecified(), nil
+			}
+			n, err2 := strconv.ParseUint(b.HostPort, 10, 16)
+			if err1 != nil || err2 != nil || n == 0 || host.IsLoopback() {
+				continue
+			}
+			at, inside := netip.AddrPortFrom(host, uint16(n)), uint16(port.Int())
+			if was, ok := found[inside]; !ok || at.Compare(was) < 0 {
+				found[inside] = at
+			}
+		}
+	}
+	return found
+}

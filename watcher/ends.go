@@ -1,0 +1,88 @@
+package watcher
+
+import (
+	"context"
+	"syscall"
+	"time"
+)
+
+// signalled tells that the life that runs is about to stop, and keeps what was
+// sent to one of which Docker has still to tell.
+func (k *keeper) signalled(ctx context.Context, r *record, w word) {
+	if w.started || w.died {
+		r.sent = 0 // to an earlier life
+	}
+	if r.phase == phaseRunning && !w.started && !w.died {
+		k.stopping(ctx, r, w.signals, w.at)
+	}
+	if r.phase != phaseRunning || r.asking || w.refresh {
+		r.sent |= w.signals
+	}
+}
+
+// resignal tells what was sent before Docker had told of the life.
+func (k *keeper) resignal(ctx context.Context, r *record) {
+	if r.phase == phaseRunning && !r.warned.Equal(r.c.Started) {
+		k.stopping(ctx, r, r.sent, time.Now())
+	}
+	r.sent = 0
+}
+
+func (k *keeper) stopping(ctx context.Context, r *record, sent signals, at time.Time) {
+	for _, sig := range []syscall.Signal{r.c.StopSignal, syscall.SIGTERM, syscall.SIGKILL} {
+		if sent.has(sig) {
+			r.warned = r.c.Started
+			k.tell(ctx, Event{Kind: Stopping, ID: r.c.ID, Container: r.c, Signal: sig, At: at})
+			return
+		}
+	}
+}
+
+// died acts on Docker's die; false if Docker must be asked what it means. The
+// kernel decides where it is asked; elsewhere a die counts that is not older
+// than the life.
+func (k *keeper) died(ctx context.Context, w word, r *record) bool {
+	r.died, r.heard = w.diedAt, w.at
+	if r.asking {
+		r.again, r.relist = true, false
+	}
+	older := w.diedAt.Before(r.c.Started)
+	exit := Exit{Known: w.exit.Known, Code: w.exit.Code, OOM: r.oom || w.exit.OOM}
+	switch {
+	case r.phase == phaseExited && r.exit.Known:
+		return true
+	case r.phase == phaseRunning && k.deaths.fate(w.id, r.c.Pid) == fateAlive:
+		return true // it is of an earlier life
+	case r.phase == phaseRunning && (!older || k.deaths.fate(w.id, r.c.Pid) == fateEnded), r.phase == phaseExited && !older:
+		k.exited(ctx, w.id, r, exit, w.at)
+		return true
+	}
+	return false
+}
+
+func (k *keeper) exited(ctx context.Context, id string, r *record, exit Exit, at time.Time) {
+	news := r.phase == phaseRunning || (r.phase == phaseExited && exit.Known && exit != r.exit)
+	if !news {
+		return
+	}
+	r.phase, r.exit = phaseExited, exit
+	if exit.Known {
+		k.deaths.forget(id)
+	}
+	k.tell(ctx, Event{Kind: Exited, ID: id, Container: r.c, Exit: exit, At: at})
+}
+
+// removed forgets a container, and tells it if it had been told of.
+func (k *keeper) removed(ctx context.Context, id string, r *record) bool {
+	if r.phase == phaseRunning {
+		k.exited(ctx, id, r, Exit{OOM: r.oom}, time.Now())
+	}
+	k.deaths.forget(id)
+	delete(k.known, id)
+	delete(k.awaited, id)
+	if r.phase != phaseUnknown {
+		k.tell(ctx, Event{Kind: Removed, ID: id})
+	}
+	k.maybeSynced(ctx)
+	return r.phase != phaseUnknown
+}
