@@ -1,0 +1,242 @@
+// Package agent decides. It owns what each container's status is: one goroutine
+// orders what happens to containers (package watcher), what probes find out
+// (package healthcheck) and what an earlier agent published (package status),
+// and says what etcd shall hold. It leaves to those packages how each is done.
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/projecteru2/eru-agent/healthcheck"
+	"github.com/projecteru2/eru-agent/status"
+	"github.com/projecteru2/eru-agent/watcher"
+)
+
+// Checks probes containers: *healthcheck.Runner.
+type Checks interface {
+	Set(healthcheck.Job)
+	Remove(id string)
+	Results() <-chan healthcheck.Result
+}
+
+// Publisher brings etcd to what is wanted: *status.Writer.
+type Publisher interface {
+	Set(k status.Key, s status.Status, detected time.Time)
+	Retire(k status.Key)
+	Drop(k status.Key)
+}
+
+// Config is what the agent has to know of its node.
+type Config struct {
+	Node      string
+	NodeIP    netip.Addr // where other hosts reach what the node publishes; may be invalid
+	Extension bool       // publish the labels
+}
+
+// Agent owns the lives of this node's containers.
+type Agent struct {
+	cfg     Config
+	events  <-chan watcher.Event
+	checks  Checks
+	publish Publisher
+	parser  *healthcheck.Parser
+	log     *zap.Logger
+	metrics *Metrics
+	calls   chan func()
+
+	// Of Run's goroutine alone.
+	lives   map[string]*life          // by container ID
+	prior   map[string][]status.Found // by container ID: what no life has taken over yet
+	present map[string]bool           // what Docker listed last, nil before
+	epoch   uint64
+	synced  bool // all details of the first listing have come
+	passed  bool // and every container has had its first verdict
+	drains  *time.Timer
+}
+
+// New returns an Agent that hears events and speaks to checks and publish.
+func New(cfg Config, events <-chan watcher.Event, checks Checks, publish Publisher,
+	parser *healthcheck.Parser, log *zap.Logger, metrics *Metrics,
+) *Agent {
+	drains := time.NewTimer(time.Hour)
+	drains.Stop()
+	return &Agent{
+		cfg: cfg, events: events, checks: checks, publish: publish, parser: parser, log: log, metrics: metrics,
+		calls: make(chan func()), drains: drains,
+		lives: map[string]*life{}, prior: map[string][]status.Found{},
+	}
+}
+
+// Run orders everything until ctx ends, then returns nil. Statuses stay in etcd
+// as they are.
+func (a *Agent) Run(ctx context.Context) error {
+	defer a.drains.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-a.events:
+			a.event(e)
+		case r := <-a.checks.Results():
+			a.verdict(r)
+		case call := <-a.calls:
+			call()
+		case <-a.drains.C:
+			a.outlived(time.Now())
+		}
+	}
+}
+
+// do runs call on the owning goroutine and waits for its end, or for ctx's.
+func (a *Agent) do(ctx context.Context, call func()) error {
+	done := make(chan struct{})
+	select {
+	case a.calls <- func() { defer close(done); call() }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Adopt takes over what an earlier agent published; the publisher calls it
+// before it writes anything.
+func (a *Agent) Adopt(ctx context.Context, found []status.Found) error {
+	return a.do(ctx, func() { a.adopt(found) })
+}
+
+// Alive returns nil if the agent takes a question before ctx ends.
+func (a *Agent) Alive(ctx context.Context) error { return a.do(ctx, func() {}) }
+
+// Containers returns the status of each container of ours, without extension.
+func (a *Agent) Containers(ctx context.Context) ([]status.Entry, error) {
+	var list []status.Entry
+	err := a.do(ctx, func() {
+		for _, l := range a.lives {
+			s := l.status
+			s.Extension, s.Running, s.Healthy = "", s.State.Running(), s.State == status.StateHealthy
+			list = append(list, status.Entry{Key: l.key, Status: s})
+		}
+	})
+	return list, err
+}
+
+// FirstPass says whether every container that ran when the agent started has
+// had a verdict.
+func (a *Agent) FirstPass(ctx context.Context) (bool, error) {
+	passed := false
+	err := a.do(ctx, func() { passed = a.passed })
+	return passed, err
+}
+
+// Reparse reads all checks again with another parser, after its defaults or
+// limits have changed.
+func (a *Agent) Reparse(ctx context.Context, parser *healthcheck.Parser) error {
+	return a.do(ctx, func() {
+		a.parser = parser
+		for _, l := range a.lives {
+			if l.status.State.Running() {
+				a.examine(l)
+				a.describe(l)
+				a.care(l)
+				a.restate(l, time.Now())
+			}
+		}
+	})
+}
+
+// event acts on what happened to a container.
+func (a *Agent) event(e watcher.Event) {
+	switch e.Kind {
+	case watcher.Running:
+		a.running(e)
+	case watcher.Stopping:
+		a.stopping(e)
+	case watcher.Exited:
+		a.exited(e)
+	case watcher.Removed:
+		a.removed(e.ID)
+	case watcher.Listed:
+		a.present = e.Present
+		a.retireOrphans()
+	case watcher.Synced:
+		a.synced = true
+	}
+	a.checkFirstPass()
+}
+
+// verdict acts on what a probe found out, if it still concerns anybody.
+func (a *Agent) verdict(r healthcheck.Result) {
+	l, ok := a.lives[r.ID]
+	switch {
+	case !ok || l.epoch != r.Epoch:
+		a.metrics.dropped.WithLabelValues("stale").Inc()
+		return
+	case r.Void && r.Verdict.Reason == healthcheck.ReasonAgent:
+		a.doubt(l, r, "own_fault")
+		return
+	case r.Void:
+		a.doubt(l, r, "starved")
+		return
+	}
+	a.log.Debug("verdict", zap.String("container", l.status.Name), zap.Bool("pass", r.Verdict.Pass),
+		zap.String("reason", string(r.Verdict.Reason)), zap.Duration("took", r.Verdict.Timings.Total))
+	l.verified = true
+	a.transit(l, r.At, func() { l.judge(r.Verdict, r.At) })
+	a.checkFirstPass()
+}
+
+func (a *Agent) doubt(l *life, r healthcheck.Result, why string) {
+	a.metrics.dropped.WithLabelValues(why).Inc()
+	a.log.Warn("a negative verdict is dropped, because the agent itself was not fit to measure",
+		zap.String("why", why), zap.String("container", l.status.Name), zap.String("detail", r.Verdict.Detail))
+}
+
+// transit lets change alter l's state and publishes it if it did.
+func (a *Agent) transit(l *life, at time.Time, change func()) {
+	was := l.status
+	change()
+	a.note(l, was)
+	if was.State != l.status.State || was.Reason != l.status.Reason || was.Detail != l.status.Detail {
+		a.publish.Set(l.key, l.status, at)
+	}
+}
+
+// restate publishes l's facts, and the state that follows from them; whether
+// that is news is the publisher's to find.
+func (a *Agent) restate(l *life, at time.Time) {
+	was := l.status
+	l.settle(at)
+	a.note(l, was)
+	a.publish.Set(l.key, l.status, at)
+}
+
+// note counts and logs a change of state.
+func (a *Agent) note(l *life, was status.Status) {
+	if was.State != l.status.State {
+		a.metrics.moved(l, was.State)
+		a.log.Info("transition", zap.String("app", l.key.App), zap.String("entrypoint", l.key.Entrypoint),
+			zap.String("name", l.status.Name), zap.String("container", short(l.key.ID)),
+			zap.String("from", string(was.State)), zap.String("to", string(l.status.State)),
+			zap.String("reason", l.status.Reason), zap.String("detail", l.status.Detail))
+	}
+}
+
+func (a *Agent) checkFirstPass() {
+	if a.passed || !a.synced {
+		return
+	}
+	for _, l := range a.lives {
+		if !l.verified && l.probed() {
+			return
+		}
+	}
+	a.passed = true
+	a.log.Info("every container has had its first verdict", zap.Int("containers", len(a.lives)))
+}
+
+func short(id string) string { return id[:min(len(id), 12)] }

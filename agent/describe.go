@@ -1,0 +1,72 @@
+package agent
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/netip"
+	"strconv"
+)
+
+// maxLabels is the size of labels above which they are not published, in bytes
+// of JSON.
+const maxLabels = 16 << 10
+
+// describe writes the facts of a container into its status; the state is not
+// theirs to change.
+func (a *Agent) describe(l *life) {
+	s := &l.status
+	s.Name = l.c.Name
+	s.Networks = map[string]string{}
+	for name, addr := range l.c.Networks {
+		s.Networks[name] = addr.String()
+	}
+	if l.c.Host && a.cfg.NodeIP.IsValid() {
+		s.Networks["host"] = a.cfg.NodeIP.String()
+	}
+	s.Endpoints = a.endpoints(l)
+	if a.cfg.Extension && s.Extension == "" {
+		s.Extension = extension(l.c.Labels)
+	}
+}
+
+// endpoints says for each published container port what a proxy on another
+// host dials: where the node publishes it, else the container itself.
+func (a *Agent) endpoints(l *life) map[string]string {
+	found := map[string]string{}
+	for _, port := range l.check.Publish {
+		if to := a.endpoint(l, port); to.IsValid() {
+			found[strconv.Itoa(int(port))] = to.String()
+		}
+	}
+	return found
+}
+
+func (a *Agent) endpoint(l *life, port uint16) netip.AddrPort {
+	if at, ok := l.c.Published[port]; ok {
+		if !at.Addr().IsUnspecified() {
+			return at
+		}
+		if a.cfg.NodeIP.IsValid() {
+			return netip.AddrPortFrom(a.cfg.NodeIP, at.Port())
+		}
+	}
+	addr := l.c.Addr
+	if l.c.Host {
+		addr = a.cfg.NodeIP
+	}
+	if !addr.IsValid() {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(addr, port)
+}
+
+func extension(labels map[string]string) string {
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	b, err := json.Marshal(labels) // map keys come out sorted: the same labels make the same value
+	if err != nil || len(b) > maxLabels {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}

@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/projecteru2/eru-agent/healthcheck"
+	"github.com/projecteru2/eru-agent/status"
+	"github.com/projecteru2/eru-agent/watcher"
+)
+
+// running acts on a container that runs: a new one, a new life, or one of which
+// a fact has changed.
+func (a *Agent) running(e watcher.Event) {
+	l, ok := a.lives[e.ID]
+	if !ok || !l.c.Started.Equal(e.Container.Started) || !l.status.State.Running() {
+		l = a.begin(e.Container, e.At, status.StateStarting)
+		a.care(l)
+		a.restate(l, e.At)
+		return
+	}
+	was := *l
+	l.c = e.Container
+	if l.c.Name != was.c.Name {
+		a.refile(l)
+	}
+	a.describe(l)
+	if l.probed() != was.probed() || l.c.Addr != was.c.Addr {
+		a.care(l)
+	}
+	a.restate(l, e.At)
+}
+
+// begin starts a life in state, which is StateStopped for one that ended before
+// it was seen. What an earlier agent published of the same life is taken over.
+// Nothing is published yet.
+func (a *Agent) begin(c watcher.Container, at time.Time, state status.State) *life {
+	l := &life{c: c, status: status.Status{ID: c.ID, Started: c.Started, Since: at, State: state}}
+	a.examine(l)
+	a.describe(l)
+	a.takeOver(l, a.prior[c.ID])
+	delete(a.prior, c.ID)
+	former, ok := a.lives[c.ID]
+	a.lives[c.ID] = l
+	a.metrics.born(l)
+	if ok {
+		a.metrics.died(former, a.lives)
+	}
+	if ok && former.key != l.key {
+		a.publish.Drop(former.key)
+	}
+	if l.fault != nil {
+		a.log.Warn("a container's label cannot be understood; it is not healthy until that is mended",
+			zap.String("name", c.Name), zap.Error(l.fault))
+	}
+	return l
+}
+
+// examine reads identity and check from the labels.
+func (a *Agent) examine(l *life) {
+	var err error
+	l.key, err = identify(l.c.Labels, l.c.Name, a.cfg.Node, l.c.ID)
+	l.check, l.fault = a.parser.Parse(l.c.Labels)
+	if err != nil {
+		l.fault = err
+	}
+}
+
+// refile reads a container's new name, and moves its status if that is another
+// identity.
+func (a *Agent) refile(l *life) {
+	was := *l
+	a.examine(l)
+	if l.key == was.key {
+		return
+	}
+	a.metrics.born(l)
+	a.metrics.died(&was, a.lives)
+	a.publish.Drop(was.key)
+}
+
+// care puts the life under the care of the checks, or takes it away from them.
+func (a *Agent) care(l *life) {
+	if !l.probed() {
+		l.epoch = 0
+		a.checks.Remove(l.c.ID)
+		a.armDrains()
+		return
+	}
+	a.epoch++
+	l.epoch = a.epoch
+	a.checks.Set(healthcheck.Job{
+		ID: l.c.ID, Epoch: l.epoch, Check: l.check, Target: healthcheck.Target{Addr: l.c.Addr}, Passed: l.judged(),
+	})
+}
+
+func (a *Agent) stopping(e watcher.Event) {
+	l, ok := a.lives[e.ID]
+	if !ok || !l.c.Started.Equal(e.Container.Started) || !l.status.State.Running() {
+		return
+	}
+	a.transit(l, e.At, func() { l.drain(unix.SignalName(e.Signal), e.At) })
+	a.armDrains()
+}
+
+// outlived ends the draining of containers that nobody probes and that have
+// outlived their stop; the others come back when they pass.
+func (a *Agent) outlived(now time.Time) {
+	for _, l := range a.lives {
+		if l.waitsOut() && !now.Before(l.drained) {
+			a.transit(l, now, func() { l.settle(now) })
+		}
+	}
+	a.armDrains()
+}
+
+func (a *Agent) armDrains() {
+	var next time.Time
+	for _, l := range a.lives {
+		if l.waitsOut() && (next.IsZero() || l.drained.Before(next)) {
+			next = l.drained
+		}
+	}
+	if !next.IsZero() {
+		a.drains.Reset(time.Until(next))
+	}
+}
+
+func (a *Agent) exited(e watcher.Event) {
+	l, ok := a.lives[e.ID]
+	if !ok || !l.c.Started.Equal(e.Container.Started) {
+		l = a.begin(e.Container, e.At, status.StateStopped)
+	}
+	l.epoch = 0
+	a.checks.Remove(e.ID)
+	a.transit(l, e.At, func() { l.end(e.Exit, e.At) })
+}
+
+// removed ends what is known of a container, its key and its series.
+func (a *Agent) removed(id string) {
+	if l, ok := a.lives[id]; ok {
+		a.publish.Retire(l.key)
+		a.checks.Remove(id)
+		delete(a.lives, id)
+		a.metrics.died(l, a.lives)
+	}
+	delete(a.present, id)
+	a.retireOrphans()
+}

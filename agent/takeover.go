@@ -1,0 +1,77 @@
+package agent
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/projecteru2/eru-agent/status"
+)
+
+// adopt hands what was found to the lives that it is of, and keeps the rest
+// until Docker has told of its container, or that there is none.
+func (a *Agent) adopt(found []status.Found) {
+	a.prior = map[string][]status.Found{}
+	for _, f := range found {
+		a.prior[f.Key.ID] = append(a.prior[f.Key.ID], f)
+	}
+	for id, l := range a.lives {
+		if found, ok := a.prior[id]; ok {
+			delete(a.prior, id)
+			a.readopt(l, found)
+		}
+	}
+	a.retireOrphans()
+}
+
+// readopt takes over for a life that began before etcd could be read.
+func (a *Agent) readopt(l *life, found []status.Found) {
+	was := l.status.State
+	a.takeOver(l, found)
+	a.metrics.shift(was, l.status.State)
+	if !l.verified && l.status.State.Running() {
+		a.care(l)
+	}
+	a.restate(l, time.Now())
+}
+
+// takeOver lets l continue what was published of the same life: under its own
+// key if it stands there, else under another one. What stands under other keys
+// is dropped.
+func (a *Agent) takeOver(l *life, found []status.Found) {
+	var last *status.Status
+	for _, f := range found {
+		if f.Key != l.key {
+			a.publish.Drop(f.Key)
+		}
+		if f.Status.Started.Equal(l.c.Started) && (last == nil || f.Key == l.key) {
+			last = &f.Status
+		}
+	}
+	if last != nil {
+		l.resume(*last)
+	}
+}
+
+// retireOrphans deletes what an earlier agent published of containers that are
+// gone, each first stopped.
+func (a *Agent) retireOrphans() {
+	if a.present == nil {
+		return
+	}
+	for id, found := range a.prior {
+		if a.present[id] {
+			continue // its details are still to come
+		}
+		delete(a.prior, id)
+		for _, f := range found {
+			if s := f.Status; s.State != status.StateStopped {
+				s.ID, s.State, s.Reason, s.Detail, s.Since = id, status.StateStopped, reasonGone, "not among Docker's containers", time.Now()
+				a.publish.Set(f.Key, s, s.Since)
+			}
+			a.publish.Retire(f.Key)
+			a.log.Info("an earlier agent's status is of a container that is gone", zap.String("container", short(id)),
+				zap.String("app", f.Key.App), zap.String("entrypoint", f.Key.Entrypoint))
+		}
+	}
+}
