@@ -1,0 +1,131 @@
+// Package selfmon watches the agent itself. It owns the node's session and
+// record in etcd, the answers to "alive?" and "ready?", and the agent's one HTTP
+// port. It leaves containers to package agent and the keys to package status.
+package selfmon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/projecteru2/eru-agent/status"
+)
+
+// Agent is asked how it fares: *agent.Agent.
+type Agent interface {
+	Alive(ctx context.Context) error
+	FirstPass(ctx context.Context) (bool, error)
+	Containers(ctx context.Context) ([]status.Entry, error)
+}
+
+// Sessions keeps a lease: *status.Store.
+type Sessions interface {
+	Hold(ctx context.Context, ttl time.Duration, up func(lease int64)) error
+}
+
+// Keys brings etcd to what is wanted: *status.Writer.
+type Keys interface {
+	SetNode(n status.Node, lease int64)
+	Settled() bool
+	Wait(ctx context.Context) error
+}
+
+// Config is what is watched, and how.
+type Config struct {
+	Node        status.Node
+	TTL         time.Duration // of the node's session
+	HoldSession bool          // hold a session at all
+	HTTP        HTTP
+}
+
+// Selfmon watches the agent.
+type Selfmon struct {
+	cfg      Config
+	agent    Agent
+	flowing  func() bool // Docker's events
+	sessions Sessions
+	keys     Keys
+	log      *zap.Logger
+	registry *prometheus.Registry
+	session  *session
+	written  atomic.Bool // etcd has taken all of the first pass
+	stopping atomic.Bool
+}
+
+// New returns a Selfmon; its metrics are registered with reg, which it also
+// serves.
+func New(cfg Config, agent Agent, flowing func() bool, sessions Sessions, keys Keys, log *zap.Logger, reg *prometheus.Registry) *Selfmon {
+	return &Selfmon{
+		cfg: cfg, agent: agent, flowing: flowing, sessions: sessions, keys: keys, log: log, registry: reg,
+		session: newSession(reg),
+	}
+}
+
+// aliveWithin bounds how long the agent may take to answer a question.
+const aliveWithin = 2 * time.Second
+
+// Alive returns nil if the agent's own loop turns.
+func (s *Selfmon) Alive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, aliveWithin)
+	defer cancel()
+	if err := s.agent.Alive(ctx); err != nil {
+		return fmt.Errorf("asking the agent's loop: no answer within %s: %w", aliveWithin, err)
+	}
+	return nil
+}
+
+// Ready returns nil if events flow, the session is held, every container has
+// had its first verdict and etcd has taken all of it; else an error that names
+// all that is missing. Later changes that etcd has yet to take are no lack: from
+// then on the session tells of etcd.
+func (s *Selfmon) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, aliveWithin)
+	defer cancel()
+	var missing []string
+	if !s.flowing() {
+		missing = append(missing, "Docker: its events do not flow")
+	}
+	if s.cfg.HoldSession && !s.session.isUp() {
+		missing = append(missing, "etcd: no session is held")
+	}
+	passed, err := s.agent.FirstPass(ctx)
+	switch {
+	case err != nil:
+		missing = append(missing, "agent: its loop does not answer")
+	case !passed:
+		missing = append(missing, "containers: not all have had their first verdict")
+	}
+	switch {
+	case s.written.Load():
+	case !s.keys.Settled():
+		missing = append(missing, "etcd: has not taken all statuses yet")
+	case passed && s.cfg.HoldSession:
+		s.written.Store(true)
+	}
+	if len(missing) > 0 {
+		return errors.New(strings.Join(missing, "; "))
+	}
+	return nil
+}
+
+// WaitReady returns when Ready does not fail, or ctx's error.
+func (s *Selfmon) WaitReady(ctx context.Context) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if s.Ready(ctx) == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
