@@ -1,0 +1,80 @@
+package cmd
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestUsage makes mistakes on the command line.
+func TestUsage(t *testing.T) {
+	withoutVariables(t)
+	for _, test := range []struct{ args, want string }{
+		{"frobnicate", `unknown command "frobnicate"; see eru-agent --help`},
+		{"--frobnicate", `unknown flag: --frobnicate; see eru-agent --help`},
+		{"completion frobnicate", `unknown command "frobnicate"; see eru-agent completion --help`},
+		{"run now", `unknown command "now" for "eru-agent run"; see eru-agent run --help`},
+		{"run --etcd.endpoint a:1", `unknown flag: --etcd.endpoint; see eru-agent run --help`},
+		{"run --log.level loud", `--log.level: log.level: got "loud", want debug, info, warn or error`},
+		{"run --node a/b --api.addr x", "--node: node: got \"a/b\", want 1 to 128 of [A-Za-z0-9._-]\n--api.addr: api.addr: got \"x\", want host:port, as 127.0.0.1:12345"},
+		{"run --etcd.username a --etcd.password_file testdata/nowhere", "--etcd.password_file: etcd.password_file: open testdata/nowhere: no such file or directory"},
+		{"status --etcd.tls.ca testdata/nowhere", "--etcd.tls.ca: etcd.tls.ca: open testdata/nowhere: no such file or directory"},
+		{"status -o xml", `--output: got "xml", want table or json`},
+		{"status web", `unknown command "web" for "eru-agent status"; see eru-agent status --help`},
+		{"probe", `got 0 arguments, want the name or ID of one container; see eru-agent probe --help`},
+		{"probe a b", `got 2 arguments, want the name or ID of one container; see eru-agent probe --help`},
+		{"probe a -o xml", `--output: got "xml", want table or json`},
+		{"check-config a b", `accepts at most 1 arg(s), received 2; see eru-agent check-config --help`},
+		{"version now", `unknown command "now" for "eru-agent version"; see eru-agent version --help`},
+	} {
+		args := strings.Fields(test.args)
+		if args[0] != "frobnicate" && !strings.HasPrefix(args[0], "--") && args[0] != "completion" && args[0] != "version" {
+			args = append(args, "--config", "testdata/good/empty.yaml")
+		}
+		out, errs, code := runMain(t, args...)
+		if code != exitUsage || errs != test.want+"\n" || out != "" {
+			t.Errorf("%s: exit code %d, output %q, errors\n%swant\n%s", test.args, code, out, errs, test.want)
+		}
+	}
+	_, errs, code := runMain(t, "run", "--etcd.timeout", "soon")
+	if code != exitUsage || !strings.HasPrefix(errs, `invalid argument "soon" for "--etcd.timeout" flag: `) {
+		t.Errorf("a bad value of a flag: exit code %d, %s", code, errs)
+	}
+}
+
+// TestNo asks what cannot be answered with yes.
+func TestNo(t *testing.T) {
+	withoutVariables(t)
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"status", "--etcd.endpoints", "127.0.0.1:1", "--etcd.timeout", "100ms"},
+			`^eru-agent: reading "/eru/status" from etcd at \["127\.0\.0\.1:1"\]: .*connection refused`},
+		{[]string{"probe", "web", "--docker.endpoint", "unix:///nowhere/docker.sock"},
+			`^eru-agent: connecting to Docker at "unix:///nowhere/docker\.sock": `},
+	} {
+		out, errs, code := runMain(t, append(test.args, "--config", "testdata/good/empty.yaml")...)
+		if code != exitNo || out != "" || !regexp.MustCompile(test.want).MatchString(errs) {
+			t.Errorf("%v: exit code %d, output %q, errors %q, want %s", test.args, code, out, errs, test.want)
+		}
+	}
+}
+
+// TestHelp makes sure that each command explains itself and says what its flags are for.
+func TestHelp(t *testing.T) {
+	withoutVariables(t)
+	for _, c := range append(NewRoot().Commands(), NewRoot()) {
+		words := strings.Fields(c.CommandPath())[1:]
+		out, errs, code := runMain(t, append(words, "--help")...)
+		if code != exitWell || errs != "" || !strings.Contains(out, "Usage:\n") {
+			t.Errorf("%v: exit code %d, %s%s", words, code, out, errs)
+		}
+		if c.Short == "" {
+			t.Errorf("%v says not in short what it is for", words)
+		}
+	}
+	if out, _, code := runMain(t); code != exitWell || !strings.Contains(out, "Available Commands:") {
+		t.Errorf("without arguments: exit code %d, %s", code, out)
+	}
+}

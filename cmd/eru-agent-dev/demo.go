@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/projecteru2/eru-agent/status"
+)
+
+const (
+	demoImage = "eru-agent-demo"
+	seenIn    = 15 * time.Second // bounds the wait for each step
+)
+
+func newDemo(o *options) *cobra.Command {
+	web := ""
+	c := &cobra.Command{
+		Use: "demo", Short: "Break, heal, stop and kill three containers, and say when etcd shows it", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return demo(c.Context(), *o, web, c.OutOrStdout()) },
+	}
+	c.Flags().StringVar(&web, "web", "bin/web", "static `program` that the demonstration's image is made of")
+	return c
+}
+
+// play is a demonstration under way.
+type play struct {
+	out     io.Writer
+	docker  docker
+	changes chan seen
+}
+
+// seen is one change of etcd, and when it was seen.
+type seen struct {
+	name  string
+	state string // "gone" when the key is deleted
+	why   string
+	at    time.Time
+}
+
+// demo makes the image, plays the script on a node of its own, and leaves the
+// machine as it was.
+func demo(ctx context.Context, o options, web string, out io.Writer) error {
+	dir, err := os.MkdirTemp("", "eru-agent-demo-")
+	if err != nil {
+		return fmt.Errorf("making a place for the demonstration: %w", err)
+	}
+	o.dir = dir
+	p := &play{out: out, docker: docker{host: o.docker, out: out}, changes: make(chan seen, 1024)}
+	if err = p.docker.build(ctx, web, dir); err == nil {
+		err = errors.Join(p.perform(ctx, o), p.docker.cleanUp())
+	}
+	return errors.Join(err, os.RemoveAll(dir))
+}
+
+// perform runs the node and follows etcd while the script is played.
+func (p *play) perform(ctx context.Context, o options) error {
+	n, err := startNode(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+	store := status.NewStore(status.Config{Endpoints: []string{o.etcd}, Prefix: "/eru", Timeout: 3 * time.Second}, zap.NewNop())
+	defer func() { _ = store.Close() }()
+	following, cancel := context.WithCancel(ctx)
+	followed := make(chan struct{})
+	go func() { defer close(followed); _ = store.Follow(following, p.see) }()
+	err = p.script(ctx)
+	cancel()
+	<-followed
+	return err
+}
+
+// see keeps what happens to the demonstration's containers.
+func (p *play) see(c status.Change) {
+	now := time.Now()
+	switch {
+	case c.Put != nil && c.Put.Key.App == "demo":
+		p.changes <- seen{name: c.Put.Status.Name, state: string(c.Put.Status.State), why: c.Put.Status.Reason, at: now}
+	case c.Deleted != nil && c.Deleted.App == "demo":
+		p.changes <- seen{name: c.Deleted.ID, state: "gone", at: now}
+	}
+}
+
+// script is what the audience sees.
+func (p *play) script(ctx context.Context) error {
+	one, two, three := "eru-demo-1", "eru-demo-2", "eru-demo-3"
+	ids := map[string]string{}
+	for _, name := range []string{one, two, three} {
+		id, err := p.step(ctx, name, func() (string, error) { return p.docker.start(ctx, name) }, "starting", "healthy")
+		if err != nil {
+			return err
+		}
+		ids[name] = id
+	}
+	steps := []struct {
+		name string
+		do   func() error
+		want []string
+	}{
+		{one, func() error { return p.behave(ctx, one, "500") }, []string{"unhealthy"}},
+		{one, func() error { return p.behave(ctx, one, "ok") }, []string{"healthy"}},
+		{two, func() error { return p.docker.run(ctx, "stop", two) }, []string{"draining", "stopped"}},
+		{three, func() error { return p.docker.run(ctx, "kill", three) }, []string{"stopped"}},
+	}
+	for _, s := range steps {
+		if _, err := p.step(ctx, s.name, func() (string, error) { return "", s.do() }, s.want...); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{one, two, three} {
+		if _, err := p.step(ctx, ids[name], func() (string, error) { return "", p.docker.run(ctx, "rm", "--force", name) }, "gone"); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(p.out, "\nTimes are from the command's start, its own and Docker's work included.")
+	return err
+}
+
+// step does something and waits until etcd shows the states, in order.
+func (p *play) step(ctx context.Context, name string, do func() (string, error), want ...string) (string, error) {
+	begun := time.Now()
+	done := make(chan error, 1)
+	var id string
+	go func() {
+		var err error
+		id, err = do()
+		done <- err
+	}()
+	for _, state := range want {
+		s, err := p.await(ctx, name, state)
+		if err != nil {
+			return "", errors.Join(err, <-done)
+		}
+		line := fmt.Sprintf("  etcd shows %s after %.0f ms", s.state, float64(s.at.Sub(begun).Microseconds())/1000)
+		if s.why != "" {
+			line += " (" + s.why + ")"
+		}
+		_, _ = fmt.Fprintln(p.out, line)
+	}
+	return id, <-done
+}
+
+func (p *play) await(ctx context.Context, name, state string) (seen, error) {
+	late := time.After(seenIn)
+	for {
+		select {
+		case s := <-p.changes:
+			if s.name == name && s.state == state {
+				return s, nil
+			}
+		case <-late:
+			return seen{}, fmt.Errorf("waiting for %q to become %s in etcd: not seen within %s", name, state, seenIn)
+		case <-ctx.Done():
+			return seen{}, ctx.Err()
+		}
+	}
+}
+
+// behave tells the web server in a container how to answer from now on.
+func (p *play) behave(ctx context.Context, name, mode string) error {
+	addr, err := p.docker.address(ctx, name)
+	if err != nil {
+		return err
+	}
+	target := "http://" + addr + ":8081/behave?mode=" + mode
+	_, _ = fmt.Fprintf(p.out, "$ curl '%s'\n", target)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("telling %q to answer with %s: %w", name, mode, err)
+	}
+	return resp.Body.Close()
+}

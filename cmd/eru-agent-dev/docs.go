@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/projecteru2/eru-agent/cmd"
+)
+
+// newDocs generates what would otherwise drift from the code.
+func newDocs() *cobra.Command {
+	check := false
+	c := &cobra.Command{
+		Use: "docs", Short: "Generate docs/cli.md and agent.yaml.example", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			files, err := generate()
+			if err != nil {
+				return err
+			}
+			for path, text := range files {
+				if err := settle(path, text, check); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&check, "check", false, "only fail if they are not up to date")
+	return c
+}
+
+func generate() (map[string][]byte, error) {
+	var example, cli bytes.Buffer
+	if err := cmd.WriteExample(&example); err != nil {
+		return nil, err
+	}
+	cli.WriteString("# Command line\n\n<!-- generated: make docs -->\n\n")
+	root := cmd.NewRoot()
+	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
+		if c.Name() == "help" || c.Name() == "completion" {
+			continue
+		}
+		var one bytes.Buffer
+		if err := doc.GenMarkdownCustom(c, &one, func(link string) string { return "#" + anchor(link) }); err != nil {
+			return nil, fmt.Errorf("describing %q: %w", c.Name(), err)
+		}
+		cli.WriteString(withoutSeeAlso(one.String()))
+	}
+	return map[string][]byte{"agent.yaml.example": example.Bytes(), filepath.Join("docs", "cli.md"): cli.Bytes()}, nil
+}
+
+func anchor(link string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(link, ".md"), "_", "-")
+}
+
+func withoutSeeAlso(text string) string {
+	body, _, _ := strings.Cut(text, "### SEE ALSO")
+	return strings.TrimRight(body, "\n") + "\n\n"
+}
+
+func settle(path string, text []byte, check bool) error {
+	if !check {
+		return os.WriteFile(path, text, 0o644) //nolint:gosec // documentation is for everybody to read
+	}
+	stands, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(stands, text) {
+		return fmt.Errorf("%s is not up to date; run make docs and commit it", path)
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/projecteru2/eru-agent/cmd"
+)
+
+// options are the flags of every subcommand.
+type options struct{ dir, etcd, docker string }
+
+// node is an etcd in this process and an agent beside it.
+type node struct {
+	etcd  *embed.Etcd
+	agent *exec.Cmd
+	log   string
+	ended chan error
+}
+
+// startWithin bounds how long etcd may take to answer.
+const startWithin = 30 * time.Second
+
+// startNode starts both; ctx ends the agent, and stop waits for its end.
+func startNode(ctx context.Context, o options) (*node, error) {
+	if err := os.MkdirAll(o.dir, 0o750); err != nil {
+		return nil, fmt.Errorf("making a place for data: %w", err)
+	}
+	n := &node{log: filepath.Join(o.dir, "agent.log"), ended: make(chan error, 1)}
+	var err error
+	if n.etcd, err = startEtcd(o); err != nil {
+		return nil, err
+	}
+	if err := n.startAgent(ctx, o); err != nil {
+		n.etcd.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func startEtcd(o options) (*embed.Etcd, error) {
+	cfg := embed.NewConfig()
+	cfg.Dir = filepath.Join(o.dir, "etcd")
+	cfg.LogLevel, cfg.LogOutputs = "warn", []string{filepath.Join(o.dir, "etcd.log")}
+	here := url.URL{Scheme: "http", Host: o.etcd}
+	nowhere := url.URL{Scheme: "unix", Host: "eru-agent-dev", Path: "/peer"} // one member has no peers
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{here}, []url.URL{here}
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{nowhere}, []url.URL{nowhere}
+	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = "periodic", "1h"
+	etcd, err := embed.StartEtcd(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("starting etcd at %q with data in %q: %w; is another one running there?", o.etcd, cfg.Dir, err)
+	}
+	select {
+	case <-etcd.Server.ReadyNotify():
+		return etcd, nil
+	case <-time.After(startWithin):
+		etcd.Close()
+		return nil, fmt.Errorf("starting etcd at %q: not ready within %s; see %s", o.etcd, startWithin, cfg.LogOutputs[0])
+	}
+}
+
+func (n *node) startAgent(ctx context.Context, o options) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	log, err := os.Create(n.log)
+	if err != nil {
+		return fmt.Errorf("making the agent's log: %w", err)
+	}
+	defer func() { _ = log.Close() }() // the agent has its own descriptor
+	n.agent = exec.CommandContext(ctx, self, "agent", "run", "--etcd.endpoints", o.etcd, "--docker.endpoint", o.docker)
+	n.agent.Stdout, n.agent.Stderr = log, log
+	n.agent.Cancel = func() error { return n.agent.Process.Signal(syscall.SIGTERM) }
+	n.agent.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // Ctrl-C is ours to pass on
+	if err := n.agent.Start(); err != nil {
+		return fmt.Errorf("starting the agent: %w", err)
+	}
+	go func() { n.ended <- n.agent.Wait() }()
+	return nil
+}
+
+// failed explains why the agent ended by itself.
+func (n *node) failed(err error) error {
+	text, _ := os.ReadFile(n.log)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return fmt.Errorf("the agent ended (%w): %s; its log is %s", err, lines[len(lines)-1], n.log)
+}
+
+// stop ends both and waits for them.
+func (n *node) stop() {
+	_ = n.agent.Process.Signal(syscall.SIGTERM)
+	_ = <-n.ended
+	n.etcd.Close()
+}
+
+// run shows the live table until ctx ends or the agent does.
+func run(ctx context.Context, o options) error {
+	n, err := startNode(ctx, o)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("etcd:  http://%s, its data and log in %s\n", o.etcd, o.dir)
+	fmt.Printf("agent: http://127.0.0.1:12345/, its log is %s\n\n", n.log)
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		cmd.Main(watching, []string{"status", "-w", "--etcd.endpoints", o.etcd}, os.Stdout, &bytes.Buffer{})
+	}()
+	select {
+	case err := <-n.ended:
+		cancel()
+		<-shown
+		n.etcd.Close()
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		return n.failed(err)
+	case <-shown:
+		n.stop()
+		if ctx.Err() == nil {
+			return errors.New("the status table ended; see " + n.log)
+		}
+		return nil
+	}
+}

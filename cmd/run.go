@@ -1,0 +1,137 @@
+package cmd
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/projecteru2/eru-agent/agent"
+	"github.com/projecteru2/eru-agent/healthcheck"
+	"github.com/projecteru2/eru-agent/selfmon"
+	"github.com/projecteru2/eru-agent/status"
+	"github.com/projecteru2/eru-agent/watcher"
+)
+
+func newRun(probers []healthcheck.Prober) *cobra.Command {
+	l := newLoader()
+	c := &cobra.Command{
+		Use: "run", Short: "Run the agent",
+		Long: `Run the agent until SIGTERM or SIGINT. Statuses in etcd stay as they are when it
+ends, and are taken over when it starts again. SIGHUP reads the configuration again.
+
+Every flag but --config is also a key of the file and a variable of the
+environment: --etcd.endpoints, etcd: {endpoints: ...} and ERU_AGENT_ETCD_ENDPOINTS
+are one. A flag goes over the environment, the environment over the file.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := l.load(os.Environ())
+			if err != nil {
+				return err
+			}
+			return l.placed(runAgent(c.Context(), l, cfg, probers))
+		},
+	}
+	l.addTo(c, "")
+	return c
+}
+
+// addTo gives c the flag --config and those of the schema whose name begins
+// with one of the prefixes.
+func (l *loader) addTo(c *cobra.Command, prefixes ...string) {
+	c.Flags().SortFlags = false
+	c.Flags().StringVarP(&l.file, "config", "c", os.Getenv(envName("config")), "`file` to read (default "+defaultConfig+", if it exists)")
+	for _, prefix := range prefixes {
+		addFlags(c.Flags(), l.schema, prefix)
+	}
+}
+
+// daemon is a running agent's parts.
+type daemon struct {
+	cfg     *config
+	probers []healthcheck.Prober
+	level   zap.AtomicLevel
+	log     *zap.Logger
+
+	announced atomic.Bool // systemd knows that the agent is ready
+
+	listener net.Listener
+	store    *status.Store
+	watcher  *watcher.Watcher
+	runner   *healthcheck.Runner
+	writer   *status.Writer
+	agent    *agent.Agent
+	selfmon  *selfmon.Selfmon
+}
+
+func runAgent(ctx context.Context, l *loader, cfg *config, probers []healthcheck.Prober) error {
+	d, err := newDaemon(cfg, probers)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_ = d.store.Close()
+		_ = d.log.Sync()
+	}()
+	return d.run(ctx, l)
+}
+
+// newDaemon makes all parts and binds the port; nothing runs yet.
+func newDaemon(cfg *config, probers []healthcheck.Prober) (*daemon, error) {
+	d := &daemon{cfg: cfg, probers: probers, level: zap.NewAtomicLevel()}
+	_ = d.level.UnmarshalText([]byte(cfg.log.level)) // checked when it was loaded
+	d.log = cfg.logger(d.level)
+	if err := cfg.checkFiles(); err != nil {
+		return nil, err
+	}
+	var err error
+	if d.store, err = cfg.store(d.log); err != nil {
+		return nil, err
+	}
+	if d.listener, err = net.Listen("tcp", cfg.api.addr); err != nil {
+		return nil, fmt.Errorf("listening on api.addr %q: %w; is another agent running here?", cfg.api.addr, err)
+	}
+	d.assemble(prometheus.NewRegistry())
+	return d, nil
+}
+
+// assemble wires the parts: events and verdicts flow into the agent, what etcd
+// shall hold flows out of it.
+func (d *daemon) assemble(reg *prometheus.Registry) {
+	cfg, log := d.cfg, d.log
+	me := identity(cfg.node)
+	d.watcher = watcher.New(cfg.watcher(), log.Named("watcher"), watcher.NewMetrics(reg))
+	d.runner = healthcheck.NewRunner(cfg.health, healthcheck.LoopbackControl, healthcheck.NewMetrics(reg))
+	d.writer = status.NewWriter(d.store, me, log.Named("etcd"), status.NewWriterMetrics(reg))
+	d.agent = agent.New(
+		agent.Config{Node: cfg.node, NodeIP: cfg.address(), Extension: cfg.etcd.extension},
+		d.watcher.Events(), d.runner, d.writer, healthcheck.NewParser(cfg.health, d.probers...),
+		log.Named("agent"), agent.NewMetrics(reg))
+	d.selfmon = selfmon.New(selfmon.Config{
+		Node: status.Node{Nodename: cfg.node, Podname: cfg.pod, Agent: status.NodeAgent{
+			Instance: me.Instance, Version: me.Version, Started: me.Started, Machine: me.Machine,
+		}},
+		TTL: cfg.etcd.sessionTTL, HoldSession: cfg.self.enabled,
+		HTTP: selfmon.HTTP{WebConfig: cfg.api.webConfig, Pprof: cfg.api.pprof},
+	}, d.agent, d.watcher.Flowing, d.store, d.writer, log.Named("selfmon"), reg)
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+}
+
+func identity(node string) status.Identity {
+	return status.Identity{Node: node, Instance: rand.Text(), Version: version, Machine: machine(), Started: time.Now().UTC()}
+}
+
+func buildInfo() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "eru_agent_build_info", Help: "Always 1; the version stands in its label.",
+		ConstLabels: prometheus.Labels{"version": version},
+	}, func() float64 { return 1 })
+}

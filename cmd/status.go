@@ -1,0 +1,175 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/projecteru2/eru-agent/status"
+)
+
+// statusOptions are what the status command was asked for.
+type statusOptions struct {
+	app, node, output string
+	watch             bool
+}
+
+func newStatus() *cobra.Command {
+	l := newLoader()
+	var o statusOptions
+	c := &cobra.Command{
+		Use: "status", Short: "Show what etcd says of all containers",
+		Long: `Show what etcd says of all containers of all nodes. With --watch the table is live;
+where the output is no terminal, it is one line for each change. With -o json it is
+one JSON object, or with --watch one for each change.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.output != "table" && o.output != "json" {
+				return usage(fmt.Errorf("--output: got %q, want table or json", o.output))
+			}
+			cfg, err := l.load(os.Environ())
+			if err != nil {
+				return err
+			}
+			store, err := cfg.store(zap.NewNop())
+			if err != nil {
+				return l.placed(err)
+			}
+			defer func() { _ = store.Close() }()
+			return o.run(c.Context(), store, c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	c.Flags().StringVar(&o.app, "app", "", "only this `app`")
+	c.Flags().StringVar(&o.node, "node", "", "only this `node`")
+	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "go on showing changes")
+	c.Flags().StringVarP(&o.output, "output", "o", "table", "table or json")
+	l.addTo(c, "etcd.")
+	return c
+}
+
+func (o statusOptions) run(ctx context.Context, store *status.Store, out, errs io.Writer) error {
+	if !o.watch {
+		view, err := store.List(ctx)
+		if err != nil {
+			return err
+		}
+		return o.print(out, view)
+	}
+	if o.output == "table" && isTerminal(out) {
+		return watchScreen(ctx, store, o, out)
+	}
+	return store.Follow(ctx, func(c status.Change) { o.line(out, errs, c) })
+}
+
+func (o statusOptions) wants(k status.Key) bool {
+	return (o.app == "" || o.app == k.App) && (o.node == "" || o.node == k.Node)
+}
+
+// entries are those that are wanted, in the order of the table.
+func (o statusOptions) entries(v status.View) []status.Entry {
+	list := slices.DeleteFunc(slices.Collect(maps.Values(v.Containers)), func(e status.Entry) bool { return !o.wants(e.Key) })
+	name := func(e status.Entry) string {
+		return strings.Join([]string{e.Key.App, e.Key.Entrypoint, e.Key.Node, e.Status.Name, e.Key.ID}, "\x00")
+	}
+	slices.SortFunc(list, func(a, b status.Entry) int { return strings.Compare(name(a), name(b)) })
+	return list
+}
+
+func (o statusOptions) print(out io.Writer, v status.View) error {
+	text := o.table(v, painter(out), time.Now(), 0)
+	if o.output == "json" {
+		b, err := json.MarshalIndent(o.document(v), "", "  ")
+		if err != nil {
+			return fmt.Errorf("writing JSON: %w", err)
+		}
+		text = string(b) + "\n"
+	}
+	_, err := io.WriteString(out, text)
+	return err
+}
+
+// record is one container in JSON.
+type record struct {
+	App        string        `json:"app"`
+	Entrypoint string        `json:"entrypoint"`
+	Node       string        `json:"node"`
+	Revision   int64         `json:"revision"`
+	Status     status.Status `json:"status"`
+}
+
+func newRecord(e status.Entry) record {
+	return record{App: e.Key.App, Entrypoint: e.Key.Entrypoint, Node: e.Key.Node, Revision: e.Revision, Status: e.Status}
+}
+
+func (o statusOptions) document(v status.View) any {
+	doc := struct {
+		Containers []record               `json:"containers"`
+		Nodes      map[string]status.Node `json:"nodes"`
+	}{Containers: []record{}, Nodes: v.Nodes}
+	for _, e := range o.entries(v) {
+		doc.Containers = append(doc.Containers, newRecord(e))
+	}
+	return doc
+}
+
+func (o statusOptions) table(v status.View, p paint, now time.Time, width int) string {
+	rows := [][]cell{{{"STATE", bold}, {"APP", bold}, {"ENTRYPOINT", bold}, {"NODE", bold}, {"CONTAINER", bold}, {"ENDPOINTS", bold}, {"FOR", bold}, {"WHY", bold}}}
+	for _, e := range o.entries(v) {
+		s := e.Status
+		node := cell{text: e.Key.Node}
+		if n, ok := v.Nodes[e.Key.Node]; !ok {
+			node = cell{e.Key.Node + " (silent)", yellow}
+		} else if n.Agent.State == status.NodeStopping {
+			node = cell{e.Key.Node + " (stopping)", yellow}
+		}
+		rows = append(rows, []cell{
+			{string(s.State), stateColour(s.State)}, {text: e.Key.App}, {text: e.Key.Entrypoint}, node,
+			{text: s.Name + " " + e.Key.ID[:min(len(e.Key.ID), 12)]}, {text: endpoints(s)}, {text: age(now.Sub(s.Since))}, {why(s), grey},
+		})
+	}
+	var b strings.Builder
+	if len(rows) == 1 {
+		return "no containers under this prefix; is an agent running, and has a container a label that begins with eru.health.?\n"
+	}
+	writeTable(&b, p, rows, width)
+	return b.String()
+}
+
+func endpoints(s status.Status) string {
+	words := make([]string, 0, len(s.Endpoints))
+	for _, port := range slices.Sorted(maps.Keys(s.Endpoints)) {
+		words = append(words, port+"→"+s.Endpoints[port])
+	}
+	if len(words) == 0 {
+		return "-"
+	}
+	return strings.Join(words, " ")
+}
+
+func why(s status.Status) string {
+	return strings.TrimSpace(s.Reason + " " + s.Detail)
+}
+
+// age is a duration as a person says it: two units at most.
+func age(d time.Duration) string {
+	d = max(d, 0)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+	}
+}
