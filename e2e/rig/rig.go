@@ -1,0 +1,170 @@
+// Package rig is what end-to-end tests stand on: the real agent as a process, real containers that behave as told, and a
+// witness that follows etcd by itself. It owns how these are started, waited for and cleared away; what must hold is for
+// the tests to say.
+//
+// A test takes a Node (a name, a prefix in etcd, a label that only its containers have), starts Agents and Containers on
+// it, and waits for what the Witness sees:
+//
+//	n := r.Node(t, etcdtest.Start(t))
+//	n.Start().AwaitReady()
+//	c := n.Run("shop", rig.HTTP)
+//	c.Await("healthy")
+//	c.Behave("500")
+//	c.Await("unhealthy")
+//
+// Every wait is bounded by Patience and ends the test with what was seen instead. Nothing here measures.
+package rig
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Patience bounds every wait; it is long, because the machine may be busy.
+const Patience = time.Minute
+
+// Version is what the agent that is tested calls itself.
+const Version = "v0.0.0-e2e"
+
+// runLabel stands on everything that a run leaves in Docker, with the process ID of the run as its value.
+const runLabel = "eru.e2e.run"
+
+const module = "github.com/projecteru2/eru-agent"
+
+// Rig is what all tests of one run share.
+type Rig struct {
+	dir    string
+	docker string // Docker's address
+	image  func() (string, error)
+	serial atomic.Int64
+	used   atomic.Bool // Docker has been asked for something
+}
+
+// New builds the agent and the web server; ctx bounds that. Docker is not needed before the first Node.
+func New(ctx context.Context) (*Rig, error) {
+	dir, err := os.MkdirTemp("", "eru-agent-e2e-")
+	if err != nil {
+		return nil, fmt.Errorf("making a place for binaries: %w", err)
+	}
+	r := &Rig{dir: dir, docker: "unix:///var/run/docker.sock"}
+	if host := os.Getenv("DOCKER_HOST"); host != "" {
+		r.docker = host
+	}
+	r.image = sync.OnceValues(r.makeImage)
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace",
+		"-ldflags", "-s -w -X "+module+"/cmd.version="+Version, "-o", dir+"/", module+"/cmd/eru-agent", module+"/e2e/web")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, errors.Join(fmt.Errorf("building the agent: %w: %s", err, out), os.RemoveAll(dir))
+	}
+	return r, nil
+}
+
+// Close removes what the run has made, whether its tests did or not.
+func (r *Rig) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	var err error
+	if r.used.Load() {
+		err = r.sweep(ctx, func(pid int) bool { return pid == os.Getpid() })
+	}
+	return errors.Join(err, os.RemoveAll(r.dir))
+}
+
+// Binary is the path of the agent.
+func (r *Rig) Binary() string { return filepath.Join(r.dir, "eru-agent") }
+
+// Docker is the address at which Docker answers.
+func (r *Rig) Docker() string { return r.docker }
+
+// name is one that nothing else on this machine has.
+func (r *Rig) name(what string) string {
+	return fmt.Sprintf("e2e-%d-%d-%s", os.Getpid(), r.serial.Add(1), what)
+}
+
+// makeImage makes an image of the web server alone, without a builder or a registry, and first clears away what a run
+// that was killed has left.
+func (r *Rig) makeImage() (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	if _, err := r.command(ctx, nil, "version", "--format", "{{.Server.Version}}"); err != nil {
+		return "", fmt.Errorf("these tests need a Docker Engine and its client (make test sets them up): %w", err)
+	}
+	r.used.Store(true)
+	if err := r.sweep(ctx, func(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }); err != nil {
+		return "", err
+	}
+	program, err := os.ReadFile(filepath.Join(r.dir, "web"))
+	if err != nil {
+		return "", fmt.Errorf("reading the web server: %w", err)
+	}
+	var files bytes.Buffer
+	w := tar.NewWriter(&files)
+	err = w.WriteHeader(&tar.Header{Name: "web", Mode: 0o755, Size: int64(len(program))})
+	if err == nil {
+		_, err = w.Write(program)
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		return "", fmt.Errorf("packing the web server: %w", err)
+	}
+	return r.command(ctx, &files, "import", "--change", `ENTRYPOINT ["/web"]`,
+		"--change", fmt.Sprintf("LABEL %s=%d", runLabel, os.Getpid()), "-", r.name("web"))
+}
+
+// sweep removes what the runs that are chosen have left in Docker.
+func (r *Rig) sweep(ctx context.Context, chosen func(pid int) bool) error {
+	var errs []error
+	filter := "label=" + runLabel
+	value := fmt.Sprintf("{{.ID}} {{.Label %q}}", runLabel)
+	for _, kind := range []struct{ list, remove []string }{
+		{[]string{"ps", "--all", "--filter", filter, "--format", value}, []string{"rm", "--force", "--volumes"}},
+		{[]string{"network", "ls", "--filter", filter, "--format", value}, []string{"network", "rm"}},
+		{[]string{"images", "--quiet", "--filter", filter}, []string{"rmi", "--force"}},
+	} {
+		list, err := r.command(ctx, nil, kind.list...)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(list) {
+			id, run, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if run == "" { // Images are listed without labels.
+				run, _ = r.command(ctx, nil, "inspect", "--format", fmt.Sprintf("{{index .Config.Labels %q}}", runLabel), id)
+			}
+			if pid, err := strconv.Atoi(run); err == nil && chosen(pid) {
+				_, err := r.command(ctx, nil, append(kind.remove, id)...)
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Await asks until the answer is nil. It is for what cannot tell by itself that it has changed.
+func Await(t testing.TB, what string, ask func() error) {
+	t.Helper()
+	late := time.After(Patience)
+	for {
+		err := ask()
+		if err == nil {
+			return
+		}
+		select {
+		case <-late:
+			t.Fatalf("waiting for %s: %v", what, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// port is one port that is served.
+type port struct {
+	name string
+	tls  *tls.Config
+	gate *gate
+
+	mu       sync.Mutex
+	mode     mode
+	started  bool
+	listener *net.TCPListener
+	count    int
+	open     map[net.Conn]struct{}
+}
+
+func newPort(name string, cfg config, g *gate) *port {
+	first := cfg.mode
+	if first.ofProcess() {
+		first = mode{name: "ok"}
+	}
+	return &port{name: name, tls: cfg.tls, gate: g, mode: first, open: map[net.Conn]struct{}{}}
+}
+
+func (p *port) behaviour() mode {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mode
+}
+
+func (p *port) accepted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
+}
+
+func (p *port) opened() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.open)
+}
+
+func (p *port) start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.started = true
+	return p.applyLocked()
+}
+
+func (p *port) behave(m mode) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mode = m
+	return p.applyLocked()
+}
+
+// applyLocked opens or closes the listener as the mode wants it.
+func (p *port) applyLocked() error {
+	if !p.started || p.mode.name == "refuse" {
+		if p.listener != nil {
+			_ = p.listener.Close()
+			p.listener = nil
+		}
+		return nil
+	}
+	if p.listener != nil {
+		return nil
+	}
+	l, err := net.Listen("tcp", ":"+p.name)
+	if err != nil {
+		return fmt.Errorf("listening on port %q: %w", p.name, err)
+	}
+	p.listener = l.(*net.TCPListener)
+	go p.accept(p.listener)
+	return nil
+}
+
+// interrupt ends a pending accept, so that none is pending while the gate is shut.
+func (p *port) interrupt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listener != nil {
+		_ = p.listener.SetDeadline(time.Unix(1, 0))
+	}
+}
+
+func (p *port) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.started = false
+	_ = p.applyLocked()
+	for conn := range p.open {
+		_ = conn.Close()
+	}
+}
+
+func (p *port) accept(l *net.TCPListener) {
+	for {
+		p.gate.wait()
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			go p.serve(conn.(*net.TCPConn))
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			p.gate.wait()
+			_ = l.SetDeadline(time.Time{})
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			time.Sleep(10 * time.Millisecond) // Out of descriptors, perhaps: let some close.
+		}
+	}
+}
+
+// serve answers the requests of one connection until one side has had enough.
+func (p *port) serve(conn *net.TCPConn) {
+	p.enter(conn)
+	defer p.leave(conn)
+	p.gate.wait()
+	switch p.behaviour().name {
+	case "reset":
+		_ = conn.SetLinger(0)
+		return
+	case "tls-garbage":
+		_, _ = conn.Write([]byte("\x16\x03\x03\xff\xffthis is no handshake"))
+		return
+	}
+	var stream net.Conn = conn
+	if p.tls != nil {
+		stream = tls.Server(conn, p.tls)
+	}
+	in := bufio.NewReader(stream)
+	for {
+		r, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		p.gate.wait()
+		a := &answer{conn: conn, in: in, out: stream, r: r}
+		if !a.give(p.behaviour()) || r.Close {
+			return
+		}
+	}
+}
+
+func (p *port) enter(conn net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count++
+	p.open[conn] = struct{}{}
+}
+
+func (p *port) leave(conn net.Conn) {
+	_ = conn.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, conn)
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// start serves one port and the control port, both chosen by the kernel, and returns their addresses.
+func start(t *testing.T, cfg config) (*server, string, string) {
+	t.Helper()
+	cfg.ports = []string{freePort(t)}
+	if cfg.mode.name == "" {
+		cfg.mode.name = "ok"
+	}
+	s := newServer(cfg, &journal{out: io.Discard})
+	t.Cleanup(s.close)
+	if err := errors.Join(s.serveControl("0"), s.listen(cfg.mode)); err != nil {
+		t.Fatal(err)
+	}
+	_, control, _ := net.SplitHostPort(s.control.Addr().String())
+	return s, "127.0.0.1:" + cfg.ports[0], "http://127.0.0.1:" + control
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(body))
+}
+
+// ask sends one request and reads up to 100 kB of whatever comes, until n bytes, the end or an error.
+func ask(t *testing.T, address string, n int64) (string, error) {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(300 * time.Millisecond))
+	if _, err := io.WriteString(conn, "GET /x/../health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(io.LimitReader(conn, n))
+	return string(b), err
+}
+
+func TestModes(t *testing.T) {
+	_, address, control := start(t, config{})
+	for _, test := range []struct{ mode, begins, contains string }{
+		{"503", "HTTP/1.1 503 ", "GET"},
+		{"code=204", "HTTP/1.1 204 ", ""},
+		{"ok", "HTTP/1.1 404 ", "Content-Length:"},
+		{"chunked", "HTTP/1.1 404 ", "chunked"},
+		{"slow=1ms", "HTTP/1.1 404 ", "Content-Length:"},
+		{"redirect-self", "HTTP/1.1 302 ", "Location: /x/../health\r\n"},
+		{"redirect-out", "HTTP/1.1 302 ", "Location: http://192.0.2.1/\r\n"},
+		{"redirect-out=http://a.test/b", "HTTP/1.1 302 ", "Location: http://a.test/b\r\n"},
+		{"garbage", "\x00\xff", ""},
+		{"tls-garbage", "\x16\x03\x03", ""},
+		{"endless-headers", "HTTP/1.1 200 OK\r\nX-Endless", ""},
+		{"endless-body", "HTTP/1.1 200 OK\r\n", "\r\n\r\nendless"},
+		{"drip", "H", ""},
+	} {
+		if got := get(t, control+"/behave?mode="+test.mode); !strings.HasPrefix(test.mode, got) && got != "code=503" {
+			t.Fatalf("mode %q: %q", test.mode, got)
+		}
+		got, _ := ask(t, address, 100_000)
+		if !strings.HasPrefix(got, test.begins) || !strings.Contains(got, test.contains) {
+			t.Errorf("mode %q: %.80q", test.mode, got)
+		}
+		if strings.HasPrefix(test.mode, "endless") && len(got) != 100_000 || test.mode == "drip" && len(got) != 1 {
+			t.Errorf("mode %q: %d bytes", test.mode, len(got))
+		}
+	}
+	if got := get(t, control+"/count"); got != "13" {
+		t.Errorf("count is %q, want 13", got)
+	}
+	if got := get(t, control+"/behave?mode=nonsense"); !strings.Contains(got, "want one of") {
+		t.Errorf("nonsense: %q", got)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	s, address, control := start(t, config{})
+	for _, test := range []struct {
+		mode string
+		want error
+	}{{"reset", syscall.ECONNRESET}, {"silent", nil}, {"refuse", syscall.ECONNREFUSED}, {"ok", nil}} {
+		get(t, control+"/behave?mode="+test.mode)
+		_, err := ask(t, address, 1000)
+		var timeout net.Error
+		if silent := errors.As(err, &timeout) && timeout.Timeout(); silent != (test.mode == "silent") || !silent && !errors.Is(err, test.want) {
+			t.Errorf("mode %q: %v", test.mode, err)
+		}
+	}
+	before := get(t, control+"/count")
+	get(t, control+"/behave?mode=hang")
+	if got, err := ask(t, address, 1000); err == nil {
+		t.Errorf("answer while hanging: %q", got)
+	}
+	s.gate.thaw()
+	if got, err := ask(t, address, 1000); err != nil || get(t, control+"/count") == before {
+		t.Errorf("after the hang: %q, %v", got, err)
+	}
+	get(t, control+"/behave?mode=exit%3D3")
+	if code := <-s.exit; code != 3 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestTLSAndKeepAlive(t *testing.T) {
+	certificate, err := selfSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, address, control := start(t, config{tls: certificate})
+	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	for range 2 {
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%v, %v", resp, err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+	}
+	if open, count := get(t, control+"/open"), get(t, control+"/count"); open != "1" || count != "1" {
+		t.Errorf("%s open, %s accepted, want 1 and 1", open, count)
+	}
+}
+
+func TestRun(t *testing.T) {
+	for _, test := range []struct {
+		env  map[string]string
+		code int
+		fail bool
+	}{
+		{env: map[string]string{"MODE": "exit=7"}, code: 7},
+		{env: map[string]string{"MODE": "exit=7", "START_DELAY": "1ms", "TERM": "xterm"}, code: 7},
+		{env: map[string]string{"MODE": "nonsense"}, code: 2, fail: true},
+		{env: map[string]string{"START_DELAY": "soon"}, code: 2, fail: true},
+		{env: map[string]string{"TERM": "linger:long"}, code: 2, fail: true},
+	} {
+		getenv := func(name string) string {
+			switch name {
+			case "PORTS":
+				return freePort(t)
+			case "CONTROL":
+				return "off"
+			}
+			return test.env[name]
+		}
+		code, err := run(getenv, &journal{out: io.Discard})
+		if code != test.code || (err != nil) != test.fail {
+			t.Errorf("%v: exit code %d, %v", test.env, code, err)
+		}
+	}
+}
