@@ -66,7 +66,6 @@ func (p *play) perform(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	defer n.stop()
 	store := status.NewStore(status.Config{Endpoints: []string{o.etcd}, Prefix: "/eru", Timeout: 3 * time.Second}, zap.NewNop())
 	defer func() { _ = store.Close() }()
 	following, cancel := context.WithCancel(ctx)
@@ -75,7 +74,7 @@ func (p *play) perform(ctx context.Context, o options) error {
 	err = p.script(ctx)
 	cancel()
 	<-followed
-	return err
+	return errors.Join(err, n.stop())
 }
 
 // see keeps what happens to the demonstration's containers.

@@ -100,11 +100,16 @@ func (n *node) failed(err error) error {
 	return fmt.Errorf("the agent ended (%w): %s; its log is %s", err, lines[len(lines)-1], n.log)
 }
 
-// stop ends both and waits for them.
-func (n *node) stop() {
+// stop ends both and waits for them; an agent that does not end well is an
+// error.
+func (n *node) stop() error {
 	_ = n.agent.Process.Signal(syscall.SIGTERM)
-	_ = <-n.ended
+	err := <-n.ended
 	n.etcd.Close()
+	if err != nil {
+		return n.failed(err)
+	}
+	return nil
 }
 
 // run shows the live table until ctx ends or the agent does.
@@ -132,10 +137,10 @@ func run(ctx context.Context, o options) error {
 		}
 		return n.failed(err)
 	case <-shown:
-		n.stop()
+		err := n.stop()
 		if ctx.Err() == nil {
-			return errors.New("the status table ended; see " + n.log)
+			return errors.Join(errors.New("the status table ended"), err)
 		}
-		return nil
+		return err
 	}
 }
