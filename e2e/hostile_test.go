@@ -59,7 +59,7 @@ func TestHostileContainers(t *testing.T) {
 		t.Errorf("%d redirects were followed", n)
 	}
 	for _, c := range neighbours {
-		if got := c.States(); !slices.Equal(got, []string{"starting", "healthy"}) {
+		if got := c.Course(); !slices.Equal(got, []string{"healthy"}) {
 			t.Errorf("neighbour has states %v", got)
 		}
 	}

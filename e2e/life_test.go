@@ -175,7 +175,7 @@ func TestFates(t *testing.T) {
 		{name: "killed", suffer: killed, states: []string{"stopped"}, brief: "draining"},
 		{name: "crashed", suffer: crashed, states: []string{"stopped"}},
 		{name: "out-of-memory", flags: []string{"--memory=16m", "--memory-swap=16m"}, suffer: outOfMemory, states: []string{"stopped"}},
-		{name: "restarted", flags: []string{"--restart=always"}, suffer: restarted, states: []string{"stopped", "starting", "healthy"}},
+		{name: "restarted", flags: []string{"--restart=always"}, suffer: restarted, states: []string{"stopped", "healthy"}},
 		{name: "outlived", flags: []string{"--env=TERM=ignore", "--stop-timeout=1"}, suffer: outlived, states: []string{"draining", "healthy"}},
 		{name: "removed", suffer: removed, states: []string{"stopped", rig.Gone}, brief: "draining"},
 	} {
@@ -185,8 +185,8 @@ func TestFates(t *testing.T) {
 			c := n.Run(fate.name, append(fate.flags, rig.HTTP)...)
 			c.Await("healthy")
 			fate.suffer(t, n, c)
-			got := slices.DeleteFunc(c.States(), func(s string) bool { return s == fate.brief })
-			if want := append([]string{"starting", "healthy"}, fate.states...); !slices.Equal(got, want) {
+			got := slices.DeleteFunc(c.Course(), func(s string) bool { return s == fate.brief })
+			if want := append([]string{"healthy"}, fate.states...); !slices.Equal(got, want) {
 				t.Errorf("states %v, want %v", got, want)
 			}
 		})
@@ -252,10 +252,10 @@ func TestRemovedWhileAway(t *testing.T) {
 	gone.AwaitGone()
 	stopped.Await("stopped")
 	for c, want := range map[*rig.Container][]string{
-		gone:    {"starting", "healthy", "stopped", rig.Gone},
-		stopped: {"starting", "healthy", "stopped"},
+		gone:    {"healthy", "stopped", rig.Gone},
+		stopped: {"healthy", "stopped"},
 	} {
-		if got := c.States(); !slices.Equal(got, want) {
+		if got := c.Course(); !slices.Equal(got, want) {
 			t.Errorf("%s: states %v, want %v", c.Name, got, want)
 		}
 	}

@@ -72,8 +72,8 @@ func TestEtcdAwayForAWhile(t *testing.T) {
 				t.Errorf("%s was written %d times, states %v", c.Name, len(news), c.States())
 			}
 		}
-		want(t, "steady", strings.Join(steady.States(), " "), "starting healthy")
-		want(t, "back", strings.Join(back.States(), " "), "starting healthy")
+		want(t, "steady", strings.Join(steady.Course(), " "), "healthy")
+		want(t, "back", strings.Join(back.Course(), " "), "healthy")
 		want(t, "late", strings.Join(late.States(), " "), "healthy")
 	})
 }
