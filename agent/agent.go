@@ -51,10 +51,10 @@ type Agent struct {
 	// Of Run's goroutine alone.
 	lives   map[string]*life          // by container ID
 	prior   map[string][]status.Found // by container ID: what no life has taken over yet
-	present map[string]bool           // what Docker listed last, nil before
+	present map[string]bool           // what Docker listed last, true for what runs; nil before
 	epoch   uint64
-	synced  bool // all details of the first listing have come
-	passed  bool // and every container has had its first verdict
+	synced  bool           // all details of the first listing have come
+	unseen  map[*life]bool // of those, whose first verdict has not
 	drains  *time.Timer
 }
 
@@ -67,7 +67,7 @@ func New(cfg Config, events <-chan watcher.Event, checks Checks, publish Publish
 	return &Agent{
 		cfg: cfg, events: events, checks: checks, publish: publish, parser: parser, log: log, metrics: metrics,
 		calls: make(chan func()), drains: drains,
-		lives: map[string]*life{}, prior: map[string][]status.Found{},
+		lives: map[string]*life{}, prior: map[string][]status.Found{}, unseen: map[*life]bool{},
 	}
 }
 
@@ -125,14 +125,6 @@ func (a *Agent) Containers(ctx context.Context) ([]status.Entry, error) {
 	return list, err
 }
 
-// FirstPass says whether every container that ran when the agent started has
-// had a verdict.
-func (a *Agent) FirstPass(ctx context.Context) (bool, error) {
-	passed := false
-	err := a.do(ctx, func() { passed = a.passed })
-	return passed, err
-}
-
 // Reparse reads all checks again with another parser, after its defaults or
 // limits have changed.
 func (a *Agent) Reparse(ctx context.Context, parser *healthcheck.Parser) error {
@@ -164,18 +156,21 @@ func (a *Agent) event(e watcher.Event) {
 		a.present = e.Present
 		a.retireOrphans()
 	case watcher.Synced:
-		a.synced = true
+		a.beginFirstPass()
 	}
-	a.checkFirstPass()
+	a.advanceFirstPass()
 }
 
 // verdict acts on what a probe found out, if it still concerns anybody.
 func (a *Agent) verdict(r healthcheck.Result) {
 	l, ok := a.lives[r.ID]
-	switch {
-	case !ok || l.epoch != r.Epoch:
+	if !ok || l.epoch != r.Epoch {
 		a.metrics.dropped.WithLabelValues("stale").Inc()
 		return
+	}
+	l.asked = true
+	defer a.advanceFirstPass()
+	switch {
 	case r.Void && r.Verdict.Reason == healthcheck.ReasonAgent:
 		a.doubt(l, r, "own_fault")
 		return
@@ -187,7 +182,6 @@ func (a *Agent) verdict(r healthcheck.Result) {
 		zap.String("reason", string(r.Verdict.Reason)), zap.Duration("took", r.Verdict.Timings.Total))
 	l.verified = true
 	a.transit(l, r.At, func() { l.judge(r.Verdict, r.At) })
-	a.checkFirstPass()
 }
 
 func (a *Agent) doubt(l *life, r healthcheck.Result, why string) {
@@ -224,19 +218,6 @@ func (a *Agent) note(l *life, was status.Status) {
 			zap.String("from", string(was.State)), zap.String("to", string(l.status.State)),
 			zap.String("reason", l.status.Reason), zap.String("detail", l.status.Detail))
 	}
-}
-
-func (a *Agent) checkFirstPass() {
-	if a.passed || !a.synced {
-		return
-	}
-	for _, l := range a.lives {
-		if !l.verified && l.probed() {
-			return
-		}
-	}
-	a.passed = true
-	a.log.Info("every container has had its first verdict", zap.Int("containers", len(a.lives)))
 }
 
 func short(id string) string { return id[:min(len(id), 12)] }

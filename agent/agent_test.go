@@ -2,36 +2,41 @@ package agent_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/projecteru2/eru-agent/agent"
+	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/watcher"
 )
 
 func TestFirstPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nodeConfig())
-		passed := func(want bool) {
+		waitsFor := func(want ...string) {
 			t.Helper()
-			if got, err := r.agent.FirstPass(t.Context()); err != nil || got != want {
-				t.Errorf("%t, %v; want %t", got, err, want)
+			if got, err := r.agent.Pending(t.Context()); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%q, %v; want %q", got, err, want)
 			}
 		}
-		r.listed("c1", "c2", "c3", "c4")
+		r.listed("c1", "c2", "c3", "c4", "c6")
 		r.running(box("c1", probedLabels()))
 		r.running(box("c2", plainLabels()))
 		r.exited(box("c3", probedLabels()), watcher.Exit{})
 		r.running(box("c4", probedLabels()))
+		r.running(box("c6", probedLabels()))
 		r.fails("c1", "timeout")
-		passed(false)
+		waitsFor("Docker's containers to be listed")
 		r.synced()
-		passed(false) // c4
+		waitsFor("web", "web")               // c4, c6
+		r.running(box("c5", probedLabels())) // it did not run when the agent started
 		r.exited(box("c4", probedLabels()), watcher.Exit{})
-		passed(true)
-		r.running(box("c5", probedLabels()))
-		passed(true) // it did not run when the agent started
+		waitsFor("web") // c6
+		job, _ := r.checks.job("c6")
+		r.result(healthcheck.Result{ID: "c6", Epoch: job.Epoch, Void: true, At: time.Now()})
+		waitsFor()
 	})
 }
 
@@ -43,7 +48,7 @@ func TestQuestionsEndWithTheirContext(t *testing.T) {
 		if err := a.Alive(ctx); err == nil {
 			t.Error("it is alive")
 		}
-		if _, err := a.FirstPass(ctx); err == nil {
+		if _, err := a.Pending(ctx); err == nil {
 			t.Error("it answers")
 		}
 		if _, err := a.Containers(ctx); err == nil {

@@ -31,7 +31,8 @@ type life struct {
 	fault    error  // a label that cannot be understood
 	epoch    uint64 // of what is being probed; 0 while nothing is
 	status   status.Status
-	verified bool      // this agent has had a verdict
+	asked    bool      // this agent has probed it
+	verified bool      // and has had a verdict
 	passed   bool      // it has been healthy, as far as any agent knows
 	drained  time.Time // until when its stop may take
 }
@@ -53,7 +54,7 @@ func (l *life) waitsOut() bool { return l.status.State == status.StateDraining &
 // resume continues what an earlier agent published of this life, so that it
 // never passes through starting again. What this agent has learnt itself is
 // newer, and stays.
-func (l *life) resume(was status.Status) {
+func (l *life) resume(was status.Status, now time.Time) {
 	s := &l.status
 	switch was.State {
 	case status.StateHealthy, status.StateUnhealthy, status.StateDraining, status.StatePaused:
@@ -70,13 +71,21 @@ func (l *life) resume(was status.Status) {
 	case was.State == status.StateStopped, s.State == status.StateDraining:
 	case !l.verified:
 		s.State, s.Reason, s.Detail = was.State, was.Reason, healthcheck.Clip(was.Detail)
-		l.drained = l.stopsBy(was.Since)
+		l.drained = l.stopsBy(notAfter(was.Since, now))
 	case s.State == status.StateStarting:
 		l.fail(s.Reason, s.Detail, s.Since)
 	}
 	if s.State == was.State {
 		s.Since = was.Since
 	}
+}
+
+// notAfter is t, or now where the clock was set back since t was written.
+func notAfter(t, now time.Time) time.Time {
+	if t.After(now) {
+		return now
+	}
+	return t
 }
 
 // enter changes the state, its reason, or what the detail is about. Other words

@@ -49,7 +49,20 @@ func (a *Agent) takeOver(l *life, found []status.Found) {
 		}
 	}
 	if last != nil {
-		l.resume(*last)
+		l.resume(*last, time.Now())
+	}
+}
+
+// publishEnded says stopped of containers that Docker lists and that do not run.
+// A listing may be late with an end, never early.
+func (a *Agent) publishEnded(found []status.Found) {
+	for i, f := range found {
+		if f.Status.State == status.StateStopped {
+			continue
+		}
+		s := &found[i].Status
+		s.ID, s.State, s.Reason, s.Detail, s.Since = f.Key.ID, status.StateStopped, reasonExited, "", time.Now()
+		a.publish.Set(f.Key, *s, s.Since)
 	}
 }
 
@@ -60,13 +73,18 @@ func (a *Agent) retireOrphans() {
 		return
 	}
 	for id, found := range a.prior {
-		if a.present[id] {
+		runs, exists := a.present[id]
+		if runs {
 			continue // its details are still to come
+		}
+		if exists {
+			a.publishEnded(found)
+			continue // and so are this one's, but it is not to be sent to meanwhile
 		}
 		delete(a.prior, id)
 		for _, f := range found {
 			if s := f.Status; s.State != status.StateStopped {
-				s.ID, s.State, s.Reason, s.Detail, s.Since = id, status.StateStopped, reasonGone, "not among Docker's containers", time.Now()
+				s.ID, s.State, s.Reason, s.Detail, s.Since = id, status.StateStopped, reasonGone, "not among the containers that this agent watches", time.Now()
 				a.publish.Set(f.Key, s, s.Since)
 			}
 			a.publish.Retire(f.Key)

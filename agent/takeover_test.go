@@ -362,3 +362,25 @@ func TestAdoptedAgain(t *testing.T) {
 		}
 	})
 }
+
+// Docker may never tell the details of a container that has ended: one that
+// hangs in its removal, or whose inspect fails. Nobody is to send to it
+// meanwhile.
+func TestFoundThatDoesNotRunIsStoppedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nodeConfig())
+		c := box("c1", probedLabels())
+		r.adopt(foundOf(c, status.StateHealthy, ""))
+		r.send(watcher.Event{Kind: watcher.Listed, Present: map[string]bool{"c1": false}})
+		r.says("c1 stopped exited")
+		r.send(watcher.Event{Kind: watcher.Listed, Present: map[string]bool{"c1": false}})
+		r.says()
+		r.exited(c, watcher.Exit{Known: true, Code: 3})
+		r.says("c1 stopped exited")
+		if _, s := r.only(); s.Detail != "exit code 3" {
+			t.Errorf("detail %q", s.Detail)
+		}
+		r.removed("c1")
+		r.says("c1 deleted web/web")
+	})
+}

@@ -38,11 +38,14 @@ func (a *fakeAgent) Alive(ctx context.Context) error {
 	return nil
 }
 
-func (a *fakeAgent) FirstPass(ctx context.Context) (bool, error) {
+func (a *fakeAgent) Pending(ctx context.Context) ([]string, error) {
 	err := a.Alive(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.passed, err
+	if !a.passed {
+		return []string{"a", "b", "c", "d", "e"}, err
+	}
+	return nil, err
 }
 
 func (a *fakeAgent) Containers(ctx context.Context) ([]status.Entry, error) {

@@ -20,7 +20,7 @@ import (
 // Agent is asked how it fares: *agent.Agent.
 type Agent interface {
 	Alive(ctx context.Context) error
-	FirstPass(ctx context.Context) (bool, error)
+	Pending(ctx context.Context) ([]string, error)
 	Containers(ctx context.Context) ([]status.Entry, error)
 }
 
@@ -94,24 +94,33 @@ func (s *Selfmon) Ready(ctx context.Context) error {
 	if s.cfg.HoldSession && !s.session.isUp() {
 		missing = append(missing, "etcd: no session is held")
 	}
-	passed, err := s.agent.FirstPass(ctx)
+	pending, err := s.agent.Pending(ctx)
 	switch {
 	case err != nil:
 		missing = append(missing, "agent: its loop does not answer")
-	case !passed:
-		missing = append(missing, "containers: not all have had their first verdict")
+	case len(pending) > 0:
+		missing = append(missing, "containers: first verdict waits for "+some(pending))
 	}
 	switch {
 	case s.written.Load():
 	case !s.keys.Settled():
 		missing = append(missing, "etcd: has not taken all statuses yet")
-	case passed && s.cfg.HoldSession:
+	case err == nil && len(pending) == 0 && s.cfg.HoldSession:
 		s.written.Store(true)
 	}
 	if len(missing) > 0 {
 		return errors.New(strings.Join(missing, "; "))
 	}
 	return nil
+}
+
+// some names the first of many.
+func some(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // WaitReady returns when Ready does not fail, or ctx's error.

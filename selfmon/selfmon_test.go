@@ -18,7 +18,7 @@ func TestReadyNamesAllThatIsMissing(t *testing.T) {
 		docker  = "Docker: its events do not flow"
 		session = "etcd: no session is held"
 		loop    = "agent: its loop does not answer"
-		pass    = "containers: not all have had their first verdict"
+		pass    = "containers: first verdict waits for a, b, c and 2 more"
 		taken   = "etcd: has not taken all statuses yet"
 	)
 	for name, tt := range map[string]struct {

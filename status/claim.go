@@ -29,7 +29,7 @@ func (w *Writer) secure(ctx context.Context, adopt func(context.Context, []Found
 	case w.seq > 0 && !back && owner.Instance != w.id.Instance:
 		return fmt.Errorf("%w: instance %q (version %s) on machine %q has taken over node %q from this one; stop one of the two, or give them different node names",
 			ErrFenced, owner.Instance, owner.Version, owner.Machine, w.id.Node)
-	case w.seq == 0 && owner.Machine != "" && owner.Machine != w.id.Machine && node.Alive && node.Agent.Machine == owner.Machine:
+	case w.seq == 0 && owner.Machine != "" && owner.Machine != w.id.Machine && node.holds(owner):
 		return fmt.Errorf("%w: node %q is held by a live agent on machine %q, this one is %q; stop that agent, or set another node name here",
 			ErrHeld, w.id.Node, owner.Machine, w.id.Machine)
 	case back:

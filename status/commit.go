@@ -94,6 +94,7 @@ func (w *Writer) acknowledge(b batch, rev int64) {
 		e.rev, e.has, e.hasLease = rev, wr.plain, wr.lease
 		w.metrics.latency.Observe(now.Sub(wr.detected).Seconds())
 	}
+	w.metrics.queue.Set(float64(w.pendingLocked()))
 	w.announceLocked()
 	w.metrics.transactions.Inc()
 	w.metrics.keys.Add(float64(len(b.entries)))

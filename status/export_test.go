@@ -13,3 +13,10 @@ func ParseKey(prefix, key string) (Key, error) { return newLayout(prefix).parse(
 
 // PathOf returns the container's key under prefix.
 func PathOf(prefix string, k Key) string { return newLayout(prefix).container(k) }
+
+// Kept is the number of keys that the Writer remembers.
+func (w *Writer) Kept() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.entries)
+}

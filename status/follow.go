@@ -128,8 +128,12 @@ func (s *Store) readEvent(ev *clientv3.Event) Change {
 
 // difference tells what has changed between the known View and a new one.
 func (f *follower) difference(now listing) {
+	past := now.revision < f.seen
 	for k, e := range now.Containers {
-		if was, ok := f.known.Containers[k]; !ok || !reflect.DeepEqual(was, e) {
+		was, ok := f.known.Containers[k]
+		switch {
+		case past && ok && e.Status.Seq < was.Status.Seq: // older than what is known
+		case !ok || !reflect.DeepEqual(was, e):
 			f.pass(Change{Put: &e})
 		}
 	}

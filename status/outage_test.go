@@ -3,6 +3,7 @@ package status_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -173,4 +174,19 @@ func hangingNeverWins(t *testing.T, e *env) {
 			t.Errorf("in the end container %d is %q", i, got)
 		}
 	}
+}
+
+// TestPassersBy lets containers come and go while etcd is away: nothing of them
+// is kept.
+func TestPassersBy(t *testing.T) {
+	store := newStore(t, status.Config{Endpoints: []string{"127.0.0.1:1"}, Prefix: "/eru", Timeout: 100 * time.Millisecond})
+	w := newWriter(t, store, identity("one", "m1"))
+	w.run(adoptNothing)
+	for n := range 1000 {
+		w.set(container(n), status.StateHealthy)
+		w.set(container(n), status.StateStopped)
+		w.Retire(container(n))
+	}
+	w.set(container(1000), status.StateHealthy)
+	eventually(t, "all but the container that lives is forgotten", func() bool { return w.Kept() == 1 })
 }

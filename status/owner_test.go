@@ -23,6 +23,7 @@ func TestOwner(t *testing.T) {
 		"an idle instance need not wait for its audit": idleTold,
 		"a live owner on another machine keeps it":     liveOwnerKeeps,
 		"a dead owner on another machine loses it":     deadOwnerLoses,
+		"an owner that said stopping loses it":         stoppingOwnerLoses,
 		"what is found is adopted first":               adoptsFirst,
 		"a failed adoption is tried again":             adoptsAgain,
 		"a spoilt owner record is replaced":            spoiltOwner,
@@ -126,6 +127,23 @@ func deadOwnerLoses(t *testing.T, e *env) {
 	lease := live(t, e, one, "m1")
 	stop()
 	e.revoke(lease)
+	two := newWriter(t, e.store(unhurried), identity("two", "m2"))
+	two.run(adoptNothing)
+	two.settle()
+	if owner, _ := e.get("/agent/node1"); !strings.Contains(owner, `"instance":"two"`) {
+		t.Errorf("owner %s", owner)
+	}
+}
+
+// stoppingOwnerLoses moves a node name to another machine after a clean stop,
+// before the session has run out.
+func stoppingOwnerLoses(t *testing.T, e *env) {
+	one := newWriter(t, e.store(unhurried), identity("one", "m1"))
+	stop := one.run(adoptNothing)
+	lease := live(t, e, one, "m1")
+	one.SetNode(status.Node{Nodename: "node1", Alive: true, Agent: status.NodeAgent{Machine: "m1", State: status.NodeStopping}}, int64(lease))
+	one.settle()
+	stop()
 	two := newWriter(t, e.store(unhurried), identity("two", "m2"))
 	two.run(adoptNothing)
 	two.settle()

@@ -158,6 +158,12 @@ const (
 	NodeStopping = "stopping" // asked to stop; its statuses stay as they are
 )
 
+// holds says whether n is of a living agent on the owner's machine that has not
+// said that it stops.
+func (n Node) holds(owner Owner) bool {
+	return n.Alive && n.Agent.Machine == owner.Machine && n.Agent.State != NodeStopping
+}
+
 // Encode returns the JSON of n; a node's value bears no sequence.
 func (n Node) Encode(uint64) []byte {
 	n.Agent.Started = n.Agent.Started.UTC()

@@ -197,10 +197,24 @@ func (w *Writer) Run(ctx context.Context, adopt func(context.Context, []Found) e
 func (w *Writer) failed(err error, failures int) {
 	w.setSynced(false)
 	w.metrics.errors.Inc()
+	w.prune()
 	w.metrics.queue.Set(float64(w.pending()))
 	if failures%60 == 1 {
 		w.log.Warn("etcd does not take writes; probing goes on and the newest statuses are kept",
 			zap.Strings("endpoints", w.store.cfg.Endpoints), zap.Int("failures", failures), zap.Error(err))
+	}
+}
+
+// prune forgets containers that came and went while etcd was away: what is kept
+// is bounded by the containers that are and those that etcd knows of. No
+// transaction is in flight here.
+func (w *Writer) prune() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for key, e := range w.entries {
+		if e.next() == forget {
+			delete(w.entries, key)
+		}
 	}
 }
 
