@@ -10,11 +10,11 @@ import (
 // service is what a proxy sends traffic to: a group of containers.
 type service struct{ app, entrypoint string }
 
-// identify finds the service of a container, by the first rule of the contract
+// Identify finds the service of a container, by the first rule of the contract
 // that applies. A label that cannot stand in a key is an error, and the key is
 // then made from the container's name, so that no label reaches another part of
 // the tree.
-func identify(labels map[string]string, name, node, id string) (status.Key, error) {
+func Identify(labels map[string]string, name, node, id string) (status.Key, error) {
 	s, err := findService(labels, name)
 	if err != nil {
 		fallback := fallbackName(name, id)

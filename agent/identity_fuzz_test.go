@@ -13,7 +13,7 @@ func FuzzIdentify(f *testing.F) {
 	f.Add("../../x", "a/b", "\n", "", "", "")
 	f.Add("", "", "", "", "", "a/b_c_d")
 	f.Fuzz(func(t *testing.T, app, entrypoint, project, service, swarm, name string) {
-		k, err := identify(map[string]string{
+		k, err := Identify(map[string]string{
 			"eru.app": app, "eru.entrypoint": entrypoint,
 			"com.docker.compose.project": project, "com.docker.compose.service": service,
 			"com.docker.swarm.service.name": swarm,

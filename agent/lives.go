@@ -61,7 +61,7 @@ func (a *Agent) begin(c watcher.Container, at time.Time, state status.State) *li
 // examine reads identity and check from the labels.
 func (a *Agent) examine(l *life) {
 	var err error
-	l.key, err = identify(l.c.Labels, l.c.Name, a.cfg.Node, l.c.ID)
+	l.key, err = Identify(l.c.Labels, l.c.Name, a.cfg.Node, l.c.ID)
 	l.check, l.fault = a.parser.Parse(l.c.Labels)
 	if err != nil {
 		l.fault = err

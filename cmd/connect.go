@@ -4,14 +4,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"strings"
 
 	"github.com/prometheus/exporter-toolkit/web"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/projecteru2/eru-agent/status"
 	"github.com/projecteru2/eru-agent/watcher"
@@ -71,59 +68,6 @@ func (t tlsFiles) config() (*tls.Config, error) {
 func (c *config) watcher() watcher.Config {
 	return watcher.Config{Endpoint: c.docker.endpoint, TLS: c.docker.tls, Select: c.docker.selected}
 }
-
-// address is node_ip, or what the default route would send from.
-func (c *config) address() netip.Addr {
-	if ip, err := netip.ParseAddr(c.nodeIP); err == nil {
-		return ip
-	}
-	// Connecting a UDP socket sends nothing; it only asks for the route to an
-	// address of TEST-NET-1 (RFC 5737), which is nobody's.
-	conn, err := net.Dial("udp", "192.0.2.1:9")
-	if err != nil {
-		return netip.Addr{}
-	}
-	defer func() { _ = conn.Close() }()
-	if local, ok := conn.LocalAddr().(*net.UDPAddr); ok {
-		return local.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
-}
-
-// machine names this machine to other machines: host name and the beginning of
-// the machine ID, because clones share one of the two.
-func machine() string {
-	host, _ := os.Hostname()
-	id, err := os.ReadFile("/etc/machine-id")
-	if err != nil || len(id) < 8 {
-		return host
-	}
-	return host + "/" + string(id[:8])
-}
-
-// logger writes to stderr: its reader is journald or a person.
-func (c *config) logger(level zap.AtomicLevel) *zap.Logger {
-	encoder := zap.NewProductionEncoderConfig()
-	encoder.EncodeTime, encoder.EncodeDuration = zapcore.ISO8601TimeEncoder, zapcore.StringDurationEncoder
-	if os.Getenv("JOURNAL_STREAM") != "" { // systemd.exec(5): journald writes the time itself
-		encoder.TimeKey = zapcore.OmitKey
-	}
-	enc := zapcore.NewJSONEncoder(encoder)
-	if c.log.format == "text" {
-		encoder.EncodeLevel = zapcore.CapitalLevelEncoder
-		enc = zapcore.NewConsoleEncoder(encoder)
-	}
-	core := zapcore.NewCore(enc, zapcore.Lock(os.Stderr), level)
-	return zap.New(zapcore.NewSamplerWithOptions(core, sampleEvery, sampleFirst, sampleThen))
-}
-
-// What repeats is sampled: of equal messages the first 100 in a second are
-// written, then one of 100.
-const (
-	sampleEvery = 1_000_000_000 // ns
-	sampleFirst = 100
-	sampleThen  = 100
-)
 
 // checkFiles reads the files that the configuration names, as run would.
 func (c *config) checkFiles() error {

@@ -3,8 +3,6 @@ package cmd
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,7 +18,7 @@ const stopWithin = 2 * time.Second
 // run starts every part and waits for the end of all. When asked ends, the
 // agent says so in etcd while its parts still run, then they are ended; when a
 // part fails, the others are ended at once.
-func (d *daemon) run(asked context.Context, l *loader) error {
+func (d *daemon) run(asked context.Context, l *loader, hangup <-chan os.Signal) error {
 	d.log.Info("starting", zap.String("version", version), zap.String("node", d.cfg.node), zap.Stringer("api", d.listener.Addr()),
 		zap.String("docker", d.cfg.docker.endpoint), zap.Strings("etcd", d.cfg.etcd.endpoints), zap.String("machine", machine()))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(asked))
@@ -34,7 +32,7 @@ func (d *daemon) run(asked context.Context, l *loader) error {
 	parts.Go(func() error { return d.selfmon.Serve(ctx, d.listener) })
 	parts.Go(func() error { return systemd.Watchdog(ctx, d.selfmon.Alive) })
 	parts.Go(func() error { d.announce(ctx); return nil })
-	parts.Go(func() error { d.reloads(ctx, l); return nil })
+	parts.Go(func() error { d.reloads(ctx, l, hangup); return nil })
 	parts.Go(func() error {
 		select {
 		case <-asked.Done():
@@ -78,10 +76,7 @@ func (d *daemon) tell(err error) {
 }
 
 // reloads reads the configuration again at each SIGHUP, until ctx ends.
-func (d *daemon) reloads(ctx context.Context, l *loader) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func (d *daemon) reloads(ctx context.Context, l *loader, hangup <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():

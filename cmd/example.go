@@ -23,8 +23,7 @@ func WriteExample(w io.Writer) error {
 		parts := strings.Split(f.Name, ".")
 		open = openSections(&b, open, parts[:len(parts)-1])
 		indent := strings.Repeat("  ", len(parts)-1)
-		name, text := pflag.UnquoteUsage(f)
-		_ = name
+		_, text := pflag.UnquoteUsage(f)
 		fmt.Fprintf(&b, "%s# %s\n%s%s\n", indent, text, indent, exampleLine(parts[len(parts)-1], f))
 	})
 	_, err := io.WriteString(w, b.String())

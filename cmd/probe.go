@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/projecteru2/eru-agent/agent"
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/watcher"
 )
@@ -61,6 +62,9 @@ type probeReport struct {
 func ask(ctx context.Context, c watcher.Container, parser *healthcheck.Parser) probeReport {
 	rep := probeReport{ID: c.ID, Name: c.Name, Verdicts: []healthcheck.Verdict{}}
 	check, err := parser.Parse(c.Labels)
+	if _, wrong := agent.Identify(c.Labels, c.Name, "", c.ID); wrong != nil {
+		err = wrong
+	}
 	switch {
 	case err != nil:
 		rep.Summary = "invalid: " + err.Error()

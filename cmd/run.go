@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,6 +75,10 @@ type daemon struct {
 }
 
 func runAgent(ctx context.Context, l *loader, cfg *config, probers []healthcheck.Prober) error {
+	// SIGHUP must never end the agent, not even while it starts or stops.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	d, err := newDaemon(cfg, probers)
 	if err != nil {
 		return err
@@ -81,7 +87,7 @@ func runAgent(ctx context.Context, l *loader, cfg *config, probers []healthcheck
 		_ = d.store.Close()
 		_ = d.log.Sync()
 	}()
-	return d.run(ctx, l)
+	return d.run(ctx, l, hangup)
 }
 
 // newDaemon makes all parts and binds the port; nothing runs yet.

@@ -65,7 +65,7 @@ func (c *config) flags() *pflag.FlagSet {
 	c.dockerFlags(f)
 	c.etcdFlags(f)
 	c.healthFlags(f)
-	f.BoolVar(&c.self.enabled, "selfmon.enabled", true, "hold the node's session and record in etcd")
+	f.BoolVar(&c.self.enabled, "selfmon.enabled", true, "hold the node's session and record in etcd; without them no other machine sees that this one holds the node's name")
 	f.StringVar(&c.api.addr, "api.addr", "127.0.0.1:12345", "`host:port` of /metrics, /healthz, /readyz, /status")
 	f.StringVar(&c.api.webConfig, "api.web_config", "", "`file` of the Prometheus web-config convention: TLS and basic auth of that port")
 	f.BoolVar(&c.api.pprof, "api.pprof", false, "serve /debug/pprof on that port")

@@ -1,0 +1,36 @@
+package cmd
+
+import (
+	"net"
+	"net/netip"
+	"os"
+)
+
+// address is node_ip, or what the default route would send from.
+func (c *config) address() netip.Addr {
+	if ip, err := netip.ParseAddr(c.nodeIP); err == nil {
+		return ip
+	}
+	// Connecting a UDP socket sends nothing; it only asks for the route to an
+	// address of TEST-NET-1 (RFC 5737), which is nobody's.
+	conn, err := net.Dial("udp", "192.0.2.1:9")
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer func() { _ = conn.Close() }()
+	if local, ok := conn.LocalAddr().(*net.UDPAddr); ok {
+		return local.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// machine names this machine to other machines: host name and the beginning of
+// the machine ID, because clones share one of the two.
+func machine() string {
+	host, _ := os.Hostname()
+	id, err := os.ReadFile("/etc/machine-id")
+	if err != nil || len(id) < 8 {
+		return host
+	}
+	return host + "/" + string(id[:8])
+}
