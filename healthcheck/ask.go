@@ -10,24 +10,25 @@ import (
 // whichever came first.
 const grace = 5 * time.Millisecond
 
-// Ask asks all probes of the check side by side. It returns the first one in
-// the order of the check that failed, soon after any did; else the slowest pass.
-// ctx bounds it; its deadline is the timeout. observe, if not nil, is told each
-// verdict, from several goroutines.
+// maxAtOnce bounds the probes of one container that are under way at once, so
+// that a few containers cannot hold every slot of their node.
+const maxAtOnce = 8
+
+// share is how many slots an attempt takes, from its start to its end.
+func (c Check) share() int { return min(len(c.Probes), maxAtOnce) }
+
+// Ask asks the probes of the check side by side, at most 8 at once and in the
+// order of the check. It returns the first one in that order that failed, soon
+// after any did; else the slowest pass. ctx bounds all of it; its deadline is
+// the timeout. observe, if not nil, is told each verdict, from several
+// goroutines.
 func (c Check) Ask(ctx context.Context, t Target, observe func(kind string, v Verdict)) Verdict {
 	if len(c.Probes) == 1 {
 		return c.Probes[0].ask(ctx, t, observe)
 	}
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make(chan int, len(c.Probes))
-	verdicts := make([]Verdict, len(c.Probes))
-	for i, p := range c.Probes {
-		go func() {
-			verdicts[i] = p.ask(asking, t, observe)
-			answers <- i
-		}()
-	}
+	verdicts, answers := c.start(asking, t, observe)
 	worst := -1
 	for range c.Probes {
 		i := <-answers
@@ -47,6 +48,26 @@ func (c Check) Ask(ctx context.Context, t Target, observe func(kind string, v Ve
 	return verdicts[worst]
 }
 
+// start asks all probes; each verdict may be read once its index has come.
+func (c Check) start(ctx context.Context, t Target, observe func(string, Verdict)) ([]Verdict, <-chan int) {
+	verdicts := make([]Verdict, len(c.Probes))
+	answers := make(chan int, len(c.Probes))
+	next := make(chan int, len(c.Probes))
+	for i := range c.Probes {
+		next <- i
+	}
+	close(next)
+	for range c.share() {
+		go func() {
+			for i := range next {
+				verdicts[i] = c.Probes[i].ask(ctx, t, observe)
+				answers <- i
+			}
+		}()
+	}
+	return verdicts, answers
+}
+
 // worse says whether v takes the place of other as the word on all probes;
 // before is that it stands first in the check.
 func (v Verdict) worse(other Verdict, before bool) bool {
@@ -61,9 +82,17 @@ func (v Verdict) worse(other Verdict, before bool) bool {
 }
 
 func (p Probe) ask(ctx context.Context, t Target, observe func(string, Verdict)) Verdict {
+	if err := ctx.Err(); err != nil {
+		v := FailFrom("waiting for the container's other probes", err)
+		v.Probe = p.Name
+		return v
+	}
 	start := time.Now()
 	v := p.Run(ctx, t)
-	v.Probe, v.Timings.Total = p.Name, time.Since(start)
+	v.Probe = p.Name
+	if v.Timings.Total == 0 {
+		v.Timings.Total = time.Since(start)
+	}
 	if observe != nil && ctx.Err() != context.Canceled {
 		observe(p.Kind, v)
 	}

@@ -11,17 +11,17 @@ import (
 const (
 	labelInterval = LabelPrefix + "interval"
 	labelTimeout  = LabelPrefix + "timeout"
-	// LabelNetwork names the Docker network whose address is probed.
-	LabelNetwork = LabelPrefix + "network"
-	labelVia     = LabelPrefix + "via"
-	labelPublish = "eru.publish"
-	labelMeta    = "ERU_META"
+	labelNetwork  = LabelPrefix + "network" // read by package watcher
+	labelVia      = LabelPrefix + "via"
+	labelPublish  = "eru.publish"
+	labelMeta     = "ERU_META"
 )
 
-// Limits of what a label may ask for.
+// Limits of what a label may ask for. MaxTimeout also bounds how long a
+// container that hangs keeps its share of slots from others.
 const (
 	MaxInterval = time.Hour
-	MaxTimeout  = time.Minute
+	MaxTimeout  = 10 * time.Second
 	MinTimeout  = 10 * time.Millisecond
 )
 
@@ -29,11 +29,11 @@ const (
 // Waits are rounded down to Grid, but never to less than one step of it.
 type Config struct {
 	Interval      time.Duration // between probes of a healthy container
-	Timeout       time.Duration // of one probe: connect, TLS and answer together
+	Timeout       time.Duration // of one attempt: connect, TLS and answer together
 	StartInterval time.Duration // first wait of a container that has not passed yet, grows to Interval
 	RetryInterval time.Duration // between probes of one that passed before and fails
 	MinInterval   time.Duration // least interval that a label may ask for
-	Concurrency   int           // probes under way at once, each port of a container counted
+	Concurrency   int           // probes under way at once, of each container at most 8
 }
 
 // Check is what one container asks to be checked for. Without probes it is
@@ -56,7 +56,7 @@ type Parser struct {
 // when a kind is no word of [a-z0-9_] or stands there twice, because then no
 // label could ask for it.
 func NewParser(cfg Config, more ...Prober) *Parser {
-	probers := append([]Prober{HTTP{}, TCP{}}, more...)
+	probers := append([]Prober{httpProber{matching: make(chan struct{}, 1)}, tcpProber{}}, more...)
 	known := map[string]bool{}
 	for _, p := range probers {
 		kind := p.Kind()
@@ -139,7 +139,7 @@ func (p *Parser) place(label, value string, settings map[string]*Settings) error
 		return nil
 	}
 	switch label {
-	case labelInterval, labelTimeout, LabelNetwork:
+	case labelInterval, labelTimeout, labelNetwork:
 		return nil
 	case labelVia:
 		return checkVia(value)

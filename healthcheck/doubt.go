@@ -66,23 +66,33 @@ func LoopbackControl(ctx context.Context, budget time.Duration) Verdict {
 		return FailFrom("listening for the control probe", err)
 	}
 	var served sync.WaitGroup
-	served.Go(func() { answerOnce(l, budget) })
+	served.Go(func() { answerAll(ctx, l) })
 	defer served.Wait()
 	defer func() { _ = l.Close() }()
+	defer cancel() // lets go of strangers
 
 	addr := l.Addr().(*net.TCPAddr).AddrPort()
 	probe := httpProbe{port: addr.Port(), method: "GET", path: "/", codes: codes{{204, 204}}}
 	return probe.run(ctx, Target{Addr: addr.Addr()})
 }
 
-func answerOnce(l *net.TCPListener, budget time.Duration) {
-	conn, err := l.Accept()
-	if err != nil {
-		return
+// answerAll serves until l is closed: anyone on this machine may connect.
+func answerAll(ctx context.Context, l *net.TCPListener) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		all.Go(func() { answer(ctx, conn) })
 	}
+}
+
+// answer closes conn when ctx ends, if nothing was asked by then.
+func answer(ctx context.Context, conn net.Conn) {
 	defer func() { _ = conn.Close() }()
-	// Anyone on this machine may connect, and then say nothing.
-	_ = conn.SetDeadline(time.Now().Add(budget))
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(0, 0)) })()
 	if _, err := io.ReadAtLeast(conn, make([]byte, 512), 1); err == nil {
 		_, _ = conn.Write([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
 	}
@@ -90,22 +100,25 @@ func answerOnce(l *net.TCPListener, budget time.Duration) {
 
 // attempt is the state of the agent at the start of a probe.
 type attempt struct {
-	start   time.Time
 	stalled time.Duration // stalls.total then
 	timeout time.Duration
 }
 
 func (r *Runner) begin(timeout time.Duration) attempt {
-	now := time.Now()
-	return attempt{start: now, stalled: r.stalls.total(now), timeout: timeout}
+	return attempt{stalled: r.stalls.total(time.Now()), timeout: timeout}
 }
 
-// void says whether a negative verdict was measured by an agent that is not
-// fit to measure.
+// void says whether a verdict was measured by an agent that is not fit to
+// measure. A pass is believed unless it is older than the timeout: being slow
+// does not make a yes of a no.
 func (r *Runner) void(ctx context.Context, v Verdict, a attempt) bool {
-	now, allowed := time.Now(), tolerance(a.timeout)
+	allowed, stalled := tolerance(a.timeout), r.stalls.total(time.Now())-a.stalled
 	switch {
-	case v.Reason == ReasonAgent, now.Sub(a.start) > a.timeout+allowed, r.stalls.total(now)-a.stalled > allowed:
+	case max(v.Timings.Total, stalled) > a.timeout+allowed:
+		return true
+	case v.Pass:
+		return false
+	case v.Reason == ReasonAgent, stalled > allowed:
 		return true
 	case v.Reason == ReasonRefused, v.Reason == ReasonHTTPCode, v.Reason == ReasonHTTPBody, v.Reason == ReasonAnswer:
 		return false // the container said no itself

@@ -35,6 +35,16 @@ func TestWhichVerdictsAreVoid(t *testing.T) {
 		sleep(300 * ms) // more than an eighth of the timeout
 		return v
 	}
+	latePass := func(context.Context, int) healthcheck.Verdict {
+		sleep(2300 * ms) // stopped, and then it read what had waited
+		return healthcheck.Verdict{Pass: true}
+	}
+	matched := func(context.Context, int) healthcheck.Verdict {
+		v := healthcheck.Fail(healthcheck.ReasonHTTPBody, "not found")
+		v.Timings.Total = 1900 * ms
+		sleep(2300 * ms)
+		return v
+	}
 	noDescriptors := func(context.Context, int) healthcheck.Verdict {
 		return healthcheck.FailFrom("connecting", os.NewSyscallError("socket", syscall.EMFILE))
 	}
@@ -57,6 +67,8 @@ func TestWhichVerdictsAreVoid(t *testing.T) {
 		"unreachable, slow agent":     {answer: failing(healthcheck.ReasonUnreachable), control: tooSlow, void: true},
 		"garbage of a slow agent":     {answer: failing(healthcheck.ReasonHTTPProtocol), control: tooSlow, void: true},
 		"a pass of a slow agent":      {answer: pass, control: tooSlow},
+		"a no after a long match":     {answer: matched, control: passing},
+		"a pass after the timeout":    {answer: latePass, control: passing, void: true},
 		"a pass just before the end":  {answer: lasting(1990 * ms), control: tooSlow},
 		"unreachable, and agent fit":  {answer: failing(healthcheck.ReasonUnreachable), control: passing},
 		"garbage, and the agent fit":  {answer: failing(healthcheck.ReasonHTTPProtocol), control: passing},
@@ -86,6 +98,24 @@ func TestAfterVoidItIsAskedAgain(t *testing.T) {
 			t.Errorf("%d probes in 10 s", n)
 		}
 	})
+}
+
+// A pass that is void is no reason to wait for a whole interval.
+func TestAfterAVoidPassItIsAskedSoon(t *testing.T) {
+	for passed, soon := range map[bool]time.Duration{true: time.Second, false: 200 * ms} {
+		inBubble(t, config(), passing, func(t *testing.T, b *bubble) {
+			s := newScript(func(context.Context, int) healthcheck.Verdict {
+				sleep(1300 * ms)
+				return healthcheck.Verdict{Pass: true}
+			})
+			b.Set(healthcheck.Job{ID: "a", Check: s.check(5*time.Second, time.Second, 1), Passed: passed})
+			b.sleep(4 * time.Second)
+			times, got := s.times(b.start), b.got()
+			if len(times) < 2 || times[1]-times[0] > 1300*ms+soon || !got[0].Void {
+				t.Errorf("passed before: %t, asked at %v, %+v", passed, times, got)
+			}
+		})
+	}
 }
 
 // When many time out at once, one control probe speaks for all: hundreds side by

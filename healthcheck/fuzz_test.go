@@ -21,7 +21,7 @@ func sound(t *testing.T, check healthcheck.Check, err error) {
 	switch {
 	case err != nil:
 		text := err.Error()
-		if !errors.As(err, &fault) || fault.Label == "" || fault.Want == "" || len(text) > 4096 || strings.ContainsFunc(text, unicode.IsControl) {
+		if !errors.As(err, &fault) || fault.Label == "" || fault.Want == "" || len(text) > 2048 || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("%T %q", err, text)
 		}
 	case check.Interval < config().MinInterval || check.Interval > healthcheck.MaxInterval,

@@ -5,21 +5,17 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"time"
 )
 
 const (
-	// maxHead bounds status line and headers, maxBody what of the body is
-	// matched; both in bytes.
+	// maxHead bounds status line and headers, in bytes.
 	maxHead = 64 << 10
-	maxBody = 64 << 10
 	// maxRequest bounds what labels may make the agent send.
 	maxRequest = 16 << 10
 	// maxInterim bounds the 1xx answers that may come before the real one.
@@ -28,12 +24,15 @@ const (
 	userAgent = "eru-agent"
 )
 
-// HTTP sends one request over one new connection: no redirects are followed,
-// no proxy is used, and the connection is reset once the verdict is known.
-type HTTP struct{}
+// httpProber sends one request over one new connection: no redirects are
+// followed, no proxy is used, and the connection is reset once the verdict is
+// known.
+type httpProber struct {
+	matching chan struct{} // holds one: see bodyCheck
+}
 
 // Kind implements Prober.
-func (HTTP) Kind() string { return "http" }
+func (httpProber) Kind() string { return "http" }
 
 // httpProbe is one HTTP question, ready to be sent.
 type httpProbe struct {
@@ -43,7 +42,7 @@ type httpProbe struct {
 	host    string // "" means ip:port
 	headers string // ready lines, each with its CRLF
 	codes   codes
-	body    *regexp.Regexp
+	body    *bodyCheck  // nil if any will do
 	tls     *tls.Config // nil for http
 }
 
@@ -65,10 +64,10 @@ func (h *httpProbe) run(ctx context.Context, t Target) Verdict {
 		v.Timings.TLS = time.Since(start)
 		peer = secure
 	}
-	return h.exchange(peer, t.Addr, start, v)
+	return h.exchange(ctx, peer, t.Addr, start, v)
 }
 
-func (h *httpProbe) exchange(conn net.Conn, addr netip.Addr, start time.Time, v Verdict) Verdict {
+func (h *httpProbe) exchange(ctx context.Context, conn net.Conn, addr netip.Addr, start time.Time, v Verdict) Verdict {
 	if _, err := conn.Write(h.request(addr)); err != nil {
 		return v.fail(FailFrom("sending the request", err))
 	}
@@ -86,11 +85,8 @@ func (h *httpProbe) exchange(conn net.Conn, addr netip.Addr, start time.Time, v 
 		return v.fail(Fail(ReasonHTTPCode, "%d, want %s", answer.StatusCode, h.codes))
 	}
 	if h.body != nil {
-		limit.left = 8 * maxBody // a chunk of one byte takes six
-		body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
-		if !h.body.Match(body) {
-			return v.fail(bodyFailure(h.body, len(body), err))
-		}
+		limit.left = maxChunked
+		return h.body.judge(ctx, answer.Body, start, v)
 	}
 	v.Pass = true
 	return v
@@ -192,13 +188,4 @@ func headFailure(err error, from *capped) Verdict {
 		reason = ReasonHTTPProtocol
 	}
 	return Fail(reason, "reading the answer: %s", plain(err))
-}
-
-func bodyFailure(want *regexp.Regexp, got int, err error) Verdict {
-	if err != nil {
-		if reason := classify(err); reason == ReasonTimeout || reason == ReasonAgent {
-			return Fail(reason, "reading the body: %s", plain(err))
-		}
-	}
-	return Fail(ReasonHTTPBody, "%q not found in the first %d bytes", fmt.Sprint(want), got)
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
-	"regexp/syntax"
 	"strconv"
 	"strings"
 
@@ -15,7 +13,7 @@ import (
 
 // Parse implements Prober: port, path, method, host, scheme, header.<Name>,
 // codes, body, tls.skip_verify, tls.server_name.
-func (HTTP) Parse(s *Settings) ([]Probe, error) {
+func (p httpProber) Parse(s *Settings) ([]Probe, error) {
 	h := &httpProbe{method: s.String("method", "GET"), host: s.String("host", "")}
 	var err error
 	if h.port, err = s.Port("port"); err != nil {
@@ -24,10 +22,13 @@ func (HTTP) Parse(s *Settings) ([]Probe, error) {
 	if h.port == 0 {
 		return nil, s.Errorf("port", "a port, because another label of the http probe is set")
 	}
-	for _, read := range []func(*Settings) error{h.readPath, h.readNames, h.readHeaders, h.readCodes, h.readBody, h.readTLS} {
+	for _, read := range []func(*Settings) error{h.readPath, h.readNames, h.readHeaders, h.readCodes, h.readTLS} {
 		if err := read(s); err != nil {
 			return nil, err
 		}
+	}
+	if h.body, err = p.readBody(s, h.method); err != nil {
+		return nil, err
 	}
 	if size := len(h.method) + len(h.path) + len(h.host) + len(h.headers); size > maxRequest {
 		return nil, s.Errorf("port", "a request of at most %d KiB; its labels make %d", maxRequest>>10, size>>10)
@@ -94,43 +95,6 @@ func (h *httpProbe) readCodes(s *Settings) error {
 		return s.Errorf("codes", "%s", err)
 	}
 	return nil
-}
-
-func (h *httpProbe) readBody(s *Settings) error {
-	expr := s.String("body", "")
-	if expr == "" {
-		return nil
-	}
-	re, err := compile(expr)
-	if err != nil {
-		return s.Errorf("body", "an RE2 regular expression: %s", err)
-	}
-	if h.method == "HEAD" {
-		return s.Errorf("body", "a method that has a body in its answer, not HEAD")
-	}
-	h.body = re
-	return nil
-}
-
-// compile bounds what a match may cost: time grows with the steps of the
-// program and the bytes of the body (64 KiB and 300 steps: some 0.2 s at worst).
-func compile(expr string) (*regexp.Regexp, error) {
-	const maxLength, maxSteps = 1024, 300
-	if len(expr) > maxLength {
-		return nil, fmt.Errorf("longer than %d bytes", maxLength)
-	}
-	parsed, err := syntax.Parse(expr, syntax.Perl)
-	if err != nil {
-		return nil, err
-	}
-	program, err := syntax.Compile(parsed.Simplify())
-	if err != nil {
-		return nil, err
-	}
-	if len(program.Inst) > maxSteps {
-		return nil, errors.New("too costly to match: shorten it or its repetitions")
-	}
-	return regexp.Compile(expr)
 }
 
 func (h *httpProbe) readTLS(s *Settings) error {

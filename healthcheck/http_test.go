@@ -71,6 +71,7 @@ func TestHTTPAnswers(t *testing.T) {
 		"no match, never ends":    {talk: endless("HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("x", 4096)), labels: body("y"), reason: "http_body", detail: `"y" not found in the first 65536 bytes`},
 		"endless tiny chunks":     {talk: endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1;"+strings.Repeat("e", 3000)+"\r\nx\r\n"), labels: body("y"), reason: "http_body", detail: `"y" not found in the first`},
 		"body stalls":             {talk: saying("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"), labels: body("up"), timeout: impatient, reason: "timeout", detail: "reading the body: no answer in time"},
+		"match, then stalls":      {talk: saying("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"), labels: body("ok"), timeout: impatient, reason: "timeout", detail: "reading the body: no answer in time"},
 		"head of 63 KiB":          {talk: saying("HTTP/1.1 200 OK\r\n" + strings.Repeat("A: "+strings.Repeat("b", 995)+"\r\n", 63) + "\r\n")},
 		"head of 65 KiB":          {talk: saying("HTTP/1.1 200 OK\r\n" + strings.Repeat("A: "+strings.Repeat("b", 1019)+"\r\n", 65) + "\r\n"), reason: "http_protocol", detail: "status line and headers exceed 64 KiB"},
 		"endless headers":         {talk: endless("HTTP/1.1 200 OK\r\n", "A: b\r\n"), reason: "http_protocol", detail: "status line and headers exceed 64 KiB"},

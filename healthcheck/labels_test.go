@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/projecteru2/eru-agent/healthcheck"
 )
@@ -136,8 +137,8 @@ func TestBadLabelsAreNamed(t *testing.T) {
 		{labels{"eru.health.interval": "5"}, `eru.health.interval="5": want a duration from 100ms to 1h0m0s, as in 5s`},
 		{labels{"eru.health.interval": "99ms"}, `eru.health.interval="99ms": want a duration from 100ms to 1h0m0s, as in 5s`},
 		{labels{"eru.health.interval": "61m"}, `eru.health.interval="61m": want a duration from 100ms to 1h0m0s, as in 5s`},
-		{labels{"eru.health.timeout": "-1s"}, `eru.health.timeout="-1s": want a duration from 10ms to 1m0s, as in 5s`},
-		{labels{"eru.health.timeout": "2m"}, `eru.health.timeout="2m": want a duration from 10ms to 1m0s, as in 5s`},
+		{labels{"eru.health.timeout": "-1s"}, `eru.health.timeout="-1s": want a duration from 10ms to 10s, as in 5s`},
+		{labels{"eru.health.timeout": "2m"}, `eru.health.timeout="2m": want a duration from 10ms to 10s, as in 5s`},
 		{labels{"eru.health.via": "netns"}, `eru.health.via="netns": want host: probing from inside the network namespace is not built into this version`},
 		{labels{"eru.health.via": "moon"}, `eru.health.via="moon": want host`},
 		{labels{"ERU_META": ""}, `ERU_META="": want Eru's JSON: unexpected end of JSON input`},
@@ -165,9 +166,17 @@ func TestBadLabelsAreNamed(t *testing.T) {
 }
 
 func TestErrorsOfHostileLabelsArePrintable(t *testing.T) {
-	_, err := healthcheck.NewParser(config()).Parse(labels{"eru.health.\x1b[31m" + strings.Repeat("x", 1<<20): strings.Repeat("\x00", 1<<20)})
-	if err == nil || len(err.Error()) > 2000 || strings.ContainsRune(err.Error(), '\x1b') {
-		t.Errorf("%.300q", err)
+	const port = "eru.health.http.port"
+	for _, hostile := range []labels{
+		{"eru.health.\x1b[31m" + strings.Repeat("x", 1<<20): strings.Repeat("\x00", 1<<20)},
+		{port: "80", "eru.health.http.body": "(\x1b[31m\u202e\u0085" + strings.Repeat("x", 1000)},
+		{port: "80", "eru.health.http.body": "[\xff\u2028"},
+		{"ERU_META": `{"HealthCheck":` + "\x1b[31m"},
+	} {
+		_, err := healthcheck.NewParser(config()).Parse(hostile)
+		if err == nil || len(err.Error()) > 2000 || strings.ContainsFunc(err.Error(), func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%.300q", err)
+		}
 	}
 }
 

@@ -33,7 +33,8 @@ type Probe struct {
 	// Run asks once. It returns when it has a verdict or soon after ctx ends,
 	// whose deadline is the timeout of the check; it may use nothing but t to
 	// reach out, closes what it opens and bounds what it reads. It fills
-	// Timings as far as it knows them; Total and Probe are filled for it.
+	// Timings as far as it knows them; Probe, and Total if it is zero, are
+	// filled for it.
 	Run func(ctx context.Context, t Target) Verdict
 }
 

@@ -3,7 +3,6 @@ package healthcheck
 import (
 	"container/heap"
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -25,7 +24,7 @@ type Result struct {
 	ID      string
 	Epoch   uint64
 	Verdict Verdict // of the first probe that failed, or of the slowest that passed
-	Void    bool    // measured while the agent itself was unfit; says nothing
+	Void    bool    // measured while the agent itself was unfit; says nothing, and is asked again as after a failure
 	At      time.Time
 }
 
@@ -44,7 +43,7 @@ type Runner struct {
 	mu     sync.Mutex
 	jobs   map[string]*task
 	queue  taskQueue
-	flying int // probes under way
+	flying int // slots taken by tasks under way
 }
 
 // task is a Job in the queue, or under way.
@@ -148,24 +147,6 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 }
 
-// take removes the next task that is due, nil if there is none or too much is
-// under way. All probes of a task start together, so it may take the number
-// under way beyond the bound, by less than its own.
-func (r *Runner) take() *task {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := r.since(time.Now())
-	if r.fullLocked() || len(r.queue) == 0 || r.queue[0].due > now {
-		return nil
-	}
-	t := heap.Pop(&r.queue).(*task)
-	r.flying += len(t.Check.Probes)
-	r.metrics.lag.Observe((now - t.due).Seconds())
-	return t
-}
-
-func (r *Runner) fullLocked() bool { return r.flying >= max(r.cfg.Concurrency, 1) }
-
 // untilNext is how long the runner may sleep. While probes are under way it
 // wakes at each step of the grid, to notice a pause of the agent itself.
 func (r *Runner) untilNext() time.Duration {
@@ -180,61 +161,4 @@ func (r *Runner) untilNext() time.Duration {
 		wait = min(wait, floor(now)+Grid-now)
 	}
 	return max(wait, 0)
-}
-
-// fly makes one attempt for t, hands out the result and puts t back into the
-// queue.
-func (r *Runner) fly(ctx context.Context, t *task) {
-	asking, cancel := context.WithTimeout(ctx, t.Check.Timeout)
-	defer cancel()
-	if !r.depart(t, cancel) {
-		return
-	}
-	a := r.begin(t.Check.Timeout)
-	v := t.Check.Ask(asking, t.Target, r.metrics.observe)
-	if ctx.Err() == nil && !errors.Is(asking.Err(), context.Canceled) { // else it was cut off
-		res := Result{ID: t.ID, Epoch: t.Epoch, Verdict: v, Void: !v.Pass && r.void(ctx, v, a), At: time.Now()}
-		// Handed out before the next attempt can start, so that verdicts of
-		// one container stay in order.
-		select {
-		case r.results <- res:
-		case <-ctx.Done():
-		}
-	}
-	r.land(t, v.Pass)
-}
-
-// depart lets Remove end the attempt from now on; false if it already did.
-func (r *Runner) depart(t *task, cancel context.CancelFunc) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if t.gone {
-		r.endLocked(t)
-		return false
-	}
-	t.cancel = cancel
-	return true
-}
-
-func (r *Runner) endLocked(t *task) {
-	if r.fullLocked() {
-		r.wakeUp()
-	}
-	r.flying -= len(t.Check.Probes)
-	t.cancel = nil
-}
-
-// land puts t back into the queue.
-func (r *Runner) land(t *task, pass bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.endLocked(t)
-	if t.gone {
-		return
-	}
-	t.due = t.pace.next(r.since(time.Now()), pass)
-	heap.Push(&r.queue, t)
-	if t.index == 0 {
-		r.wakeUp()
-	}
 }

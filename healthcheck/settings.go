@@ -19,8 +19,9 @@ type LabelError struct {
 	Want  string // what was expected
 }
 
+// Error is one printable line of at most some 2 KiB, whatever the label holds.
 func (e *LabelError) Error() string {
-	return fmt.Sprintf("%s=%q: want %s", Clip(printable(e.Label)), Clip(e.Value), e.Want)
+	return printable(fmt.Sprintf("%s=%q: want %s", Clip(e.Label), Clip(e.Value), Clip(e.Want)))
 }
 
 // setting is one value and the label that it came from, for errors.
@@ -125,8 +126,7 @@ func (s *Settings) unread() error {
 	return s.Errorf(left[0], "a label that the %s probe knows", s.kind)
 }
 
-// MaxPorts bounds the ports of one list, so that one container cannot claim
-// every probe slot of its node.
+// MaxPorts bounds the ports of one list.
 const MaxPorts = 32
 
 func parsePorts(list string) ([]uint16, error) {

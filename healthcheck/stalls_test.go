@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"context"
+	"net"
 	"testing"
 	"time"
 
@@ -55,6 +56,47 @@ func TestStallVoidsEveryNo(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A yes that was read after a long pause may be as old as the pause.
+func TestStallVoidsAPassThatIsTooOld(t *testing.T) {
+	for stall, want := range map[time.Duration]bool{time.Second: false, 10 * time.Second: true} {
+		r := NewRunner(Config{Concurrency: 1}, nil, NewMetrics(prometheus.NewRegistry()))
+		now := time.Now()
+		r.stalls.mark(now, now)
+		a := r.begin(2 * time.Second)
+		r.stalls.mark(now.Add(stall), now.Add(time.Hour))
+		if got := r.void(t.Context(), Verdict{Pass: true}, a); got != want {
+			t.Errorf("after a pause of %s: void is %t", stall, got)
+		}
+	}
+}
+
+// A stranger's connection, silent or not, does not take the control probe's place.
+func TestControlAnswersBesideStrangers(t *testing.T) {
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	served := make(chan struct{})
+	go func() { defer close(served); answerAll(ctx, l) }()
+	addr := l.Addr().(*net.TCPAddr).AddrPort()
+	for _, says := range []string{"", "", "hello"} {
+		conn, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = conn.Write([]byte(says))
+	}
+	probe := httpProbe{port: addr.Port(), method: "GET", path: "/", codes: codes{{204, 204}}}
+	if v := probe.run(ctx, Target{Addr: addr.Addr()}); !v.Pass {
+		t.Errorf("%+v", v)
+	}
+	cancel() // and nobody stays who says nothing
+	_ = l.Close()
+	<-served
 }
 
 // A pause before the probe is none of its business.

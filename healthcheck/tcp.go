@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TCP connects and closes. The handshake's last ACK is held back and the
+// tcpProber connects and closes. The handshake's last ACK is held back and the
 // connection is reset, so that the container's accept never returns and no
 // side keeps a TIME_WAIT (measured: 4,000 probes, 0 accepts).
-type TCP struct{}
+type tcpProber struct{}
 
 // Kind implements Prober.
-func (TCP) Kind() string { return "tcp" }
+func (tcpProber) Kind() string { return "tcp" }
 
 // Parse implements Prober: ports, a list.
-func (TCP) Parse(s *Settings) ([]Probe, error) {
+func (tcpProber) Parse(s *Settings) ([]Probe, error) {
 	ports, err := s.Ports("ports")
 	if err != nil {
 		return nil, err

@@ -36,11 +36,12 @@ const (
 	ReasonUnreachable  Reason = "unreachable"     // no route to the address
 	ReasonTimeout      Reason = "timeout"         // no verdict within the timeout
 	ReasonTLS          Reason = "tls"             // handshake or certificate
-	ReasonAgent        Reason = "agent"           // the agent's own lack of descriptors, ports or memory; never published
+	ReasonAgent        Reason = "agent"           // the agent's own lack of descriptors, ports, memory or time; never published
 )
 
 // Timings are the phases of one probe, each measured from its start; zero
-// where a phase was not reached or does not exist.
+// where a phase was not reached or does not exist. Total ends when the last of
+// the answer was read: what the agent does with it then is not counted.
 type Timings struct {
 	Connect   time.Duration `json:"connect"`
 	TLS       time.Duration `json:"tls,omitempty"`
