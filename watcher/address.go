@@ -29,11 +29,15 @@ func (c *Container) locate(info container.InspectResponse) {
 	if info.HostConfig != nil {
 		mode = string(info.HostConfig.NetworkMode)
 	}
+	wanted, ok := c.Labels[labelNetwork]
 	if mode == "host" {
 		c.Host, c.Addr, c.Networks = true, loopback, nil
+		if ok {
+			c.Addr, c.NoAddr = netip.Addr{}, fmt.Sprintf("%s=%q: the container has the node's network and no other", labelNetwork, wanted)
+		}
 		return
 	}
-	if wanted, ok := c.Labels[labelNetwork]; ok {
+	if ok {
 		c.choose(byName(networks, wanted), fmt.Sprintf("%s=%q", labelNetwork, wanted))
 		return
 	}
@@ -50,7 +54,7 @@ func (c *Container) locate(info container.InspectResponse) {
 func (c *Container) choose(name, asked string) {
 	addr, ok := c.Networks[name]
 	if !ok {
-		c.NoAddr = fmt.Sprintf("%s: no address there; it has one on: %s", asked, strings.Join(names(c.Networks), ", "))
+		c.NoAddr = fmt.Sprintf("%s: no address there; it has one on: %s", asked, quoted(names(c.Networks)))
 		if len(c.Networks) == 0 {
 			c.NoAddr = asked + ": the container has no address that this node can reach"
 		}
@@ -103,6 +107,15 @@ func addresses(networks map[string]*network.EndpointSettings) map[string]netip.A
 		}
 	}
 	return found
+}
+
+// quoted makes what others named fit to be printed.
+func quoted(list []string) string {
+	var quoted []string
+	for _, s := range list {
+		quoted = append(quoted, strconv.Quote(s))
+	}
+	return strings.Join(quoted, ", ")
 }
 
 func names(networks map[string]netip.Addr) []string {

@@ -27,12 +27,15 @@ func TestAddress(t *testing.T) {
 		{"several, the mode's is left", dockertest.Spec{NetworkMode: "gone", Networks: map[string]string{"web": "10.0.0.2", "aaa": "10.0.1.2"}}, "10.0.1.2", ""},
 		{"several, by label", dockertest.Spec{NetworkMode: "web", Networks: map[string]string{"aaa": "10.0.1.2", "web": "10.0.0.2"}, Labels: label("aaa")}, "10.0.1.2", ""},
 		{"label of another network", dockertest.Spec{Networks: map[string]string{"web": "10.0.0.2", "aaa": "10.0.1.2"}, Labels: label("other")}, "",
-			`eru.health.network="other": no address there; it has one on: aaa, web`},
-		{"empty label", dockertest.Spec{Labels: label("")}, "", `eru.health.network="": no address there; it has one on: bridge`},
+			`eru.health.network="other": no address there; it has one on: "aaa", "web"`},
+		{"empty label", dockertest.Spec{Labels: label("")}, "", `eru.health.network="": no address there; it has one on: "bridge"`},
 		{"IPv6 only", dockertest.Spec{Networks: map[string]string{"six": "fd00::2"}}, "fd00::2", ""},
 		{"IPv4 and IPv6", dockertest.Spec{Networks: map[string]string{"both": "10.0.0.2,fd00::2"}}, "10.0.0.2", ""},
 		{"host", dockertest.Spec{NetworkMode: "host"}, "127.0.0.1", ""},
-		{"host with label", dockertest.Spec{NetworkMode: "host", Labels: label("bridge")}, "127.0.0.1", ""},
+		{"host with label", dockertest.Spec{NetworkMode: "host", Labels: label("bridge")}, "",
+			`eru.health.network="bridge": the container has the node's network and no other`},
+		{"label that is not fit to be printed", dockertest.Spec{Networks: map[string]string{"a\nb": "10.0.0.2"}, Labels: label("\x1b")}, "",
+			`eru.health.network="\x1b": no address there; it has one on: "a\nb"`},
 		{"none", dockertest.Spec{NetworkMode: "none"}, "", `network mode "none": the container has no address that this node can reach`},
 		{"label, none", dockertest.Spec{NetworkMode: "none", Labels: label("web")}, "", `eru.health.network="web": the container has no address that this node can reach`},
 	} {
@@ -183,7 +186,7 @@ func TestSharedNetwork(t *testing.T) {
 	if c := at(sharer.ID, "10.0.0.2", ""); c.Published[80].Port() != 8000 || len(c.Networks) != 1 {
 		t.Errorf("%+v", c)
 	}
-	at(lost.ID, "", `eru.health.network="aaa": no address there; it has one on: web`)
+	at(lost.ID, "", `eru.health.network="aaa": no address there; it has one on: "web"`)
 	gone := fmt.Sprintf("container %.12s, whose network it shares, does not run", target.ID)
 	f.s.Die(target.ID, 1)
 	if c := at(sharer.ID, "", gone); len(c.Networks) != 0 || len(c.Published) != 0 {

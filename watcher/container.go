@@ -4,10 +4,11 @@
 // and the kernel's word on a process's end. It leaves to package agent what
 // follows from it.
 //
-// Three goroutines: one drains Docker's events into a queue that keeps the
-// newest word per container and never waits; one hears from the kernel when a
-// process ends; one owns what is known of each container, asks Docker for
-// details without waiting for the answer, and tells the reader of Events.
+// One goroutine drains Docker's events into a queue that keeps the newest word
+// per container and never waits; one hears from the kernel when a process ends;
+// one lists all containers from time to time; one owns what is known of each
+// container and tells the reader of Events. It never waits for Docker: each
+// container that is asked about has a goroutine that waits for the answer.
 package watcher
 
 import (
@@ -55,9 +56,10 @@ const (
 	// Removed: Docker knows it no more.
 	Removed
 	// Listed: Docker was asked for all containers; Present holds those of ours
-	// that exist, in any state.
+	// that exist.
 	Listed
-	// Synced: all details asked for at the first listing have been told.
+	// Synced: all details asked for at the first listing have been told, but for
+	// those of containers about which Docker does not answer.
 	Synced
 )
 
@@ -68,8 +70,13 @@ type Event struct {
 	Container Container // of Running, Stopping, Exited
 	Exit      Exit      // of Exited
 	Signal    syscall.Signal
-	Present   map[string]bool // of Listed
-	At        time.Time       // when the agent learnt it
+	// Present, of Listed, has an entry for each container of ours that exists, in
+	// any state but created. It is true if the container runs or is paused, false
+	// if not, also between restarts. It errs towards running, never towards dead:
+	// a listing may lag behind an end, and what was told or heard to run since
+	// counts as running.
+	Present map[string]bool
+	At      time.Time // when the agent learnt it
 }
 
 // Exit says how a process ended.

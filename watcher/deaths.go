@@ -21,12 +21,15 @@ type deaths struct {
 		Control(func(fd uintptr)) error
 	}
 
+	open    func(pid int) (int, error)
 	belongs func(pid int, id string) bool
 
-	mu     sync.Mutex
-	byID   map[string]watched
-	byFD   map[int32]string
-	proven bool // Docker's process numbers are this kernel's
+	mu        sync.Mutex
+	byID      map[string]watched
+	byFD      map[int32]string
+	proven    bool // Docker's process numbers are this kernel's
+	disproven bool // they seem not to be
+	refused   bool // the kernel has no pidfds, or none for us
 }
 
 type watched struct{ pid, fd int }
@@ -44,13 +47,14 @@ func newDeaths() (*deaths, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing an epoll instance: %w", err)
 	}
-	return &deaths{epoll: f, raw: raw, belongs: belongs, byID: map[string]watched{}, byFD: map[int32]string{}}, nil
+	return &deaths{epoll: f, raw: raw, open: open, belongs: belongs, byID: map[string]watched{}, byFD: map[int32]string{}}, nil
 }
 
 // What watch says where it does not wait.
 var (
 	errNoPidfd = errors.New("no pidfd") // the kernel gives no word on this process
 	errGone    = errors.New("the process is gone")
+	errUnseen  = errors.New("the process is gone, or Docker counts in another PID namespace")
 )
 
 // watch begins to wait for the end of pid, the first process of container id,
@@ -64,12 +68,9 @@ func (d *deaths) watch(id string, pid int) error {
 		}
 		d.dropLocked(id, was)
 	}
-	fd, err := open(pid)
-	if errors.Is(err, unix.ESRCH) && d.proven {
-		return errGone
-	}
+	fd, err := d.open(pid)
 	if err != nil {
-		return fmt.Errorf("%w for process %d: %w", errNoPidfd, pid, err)
+		return d.refusalLocked(pid, err)
 	}
 	if !d.belongs(pid, id) {
 		_ = unix.Close(fd)
@@ -84,6 +85,37 @@ func (d *deaths) watch(id string, pid int) error {
 	}
 	d.byID[id], d.byFD[int32(fd)], d.proven = watched{pid, fd}, id, true
 	return nil
+}
+
+// refusalLocked is what it means that there is no pidfd of a process.
+func (d *deaths) refusalLocked(pid int, err error) error {
+	gone := errors.Is(err, unix.ESRCH)
+	d.refused = errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM)
+	switch {
+	case gone && d.proven:
+		return errGone
+	case gone && !d.disproven:
+		return errUnseen
+	}
+	return fmt.Errorf("%w for process %d: %w", errNoPidfd, pid, err)
+}
+
+// disbelieve says that a process lives by Docker's word that the kernel does not
+// have.
+func (d *deaths) disbelieve() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.disproven = true
+}
+
+// hopeful says whether a watch that failed may do better when it is tried again.
+func (d *deaths) hopeful() bool {
+	if d == nil {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.refused && (d.proven || !d.disproven)
 }
 
 func (d *deaths) control(do func(epfd int) error) error {
@@ -117,6 +149,7 @@ type fate int
 
 const (
 	fateUnknown fate = iota
+	fateUnseen       // there is no such process, if Docker's numbers are this kernel's
 	fateAlive
 	fateEnded
 )

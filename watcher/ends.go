@@ -4,6 +4,8 @@ import (
 	"context"
 	"syscall"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // signalled tells that the life that runs is about to stop, and keeps what was
@@ -60,7 +62,14 @@ func (k *keeper) died(ctx context.Context, w word, r *record) bool {
 	return false
 }
 
+// codeKilled is the exit code of a process that SIGKILL ended.
+const codeKilled = 128 + int(syscall.SIGKILL)
+
+// exited tells of an end. Docker says oom also when a child was killed, days
+// before the container's own process ends; the kernel's OOM killer ends that
+// with SIGKILL.
 func (k *keeper) exited(ctx context.Context, id string, r *record, exit Exit, at time.Time) {
+	exit.OOM = exit.OOM && (!exit.Known || exit.Code == codeKilled)
 	news := r.phase == phaseRunning || (r.phase == phaseExited && exit.Known && exit != r.exit)
 	if !news {
 		return
@@ -70,6 +79,22 @@ func (k *keeper) exited(ctx context.Context, id string, r *record, exit Exit, at
 		k.deaths.forget(id)
 	}
 	k.tell(ctx, Event{Kind: Exited, ID: id, Container: r.c, Exit: exit, At: at})
+}
+
+// missing acts on an answer or a listing that lacks a container. While the kernel
+// says that its process lives that is not an end but a Docker that has lost its
+// data or shows other data: what is known stands, until the process ends. Docker's
+// destroy is believed, and does not come here.
+func (k *keeper) missing(ctx context.Context, id string, r *record) bool {
+	if r.phase != phaseRunning || k.deaths.fate(id, r.c.Pid) != fateAlive {
+		return k.removed(ctx, id, r)
+	}
+	if !r.missed {
+		r.missed = true
+		k.log.Warn("Docker knows a container no more whose process lives; what is known of it stands until that ends",
+			zap.String("container", id), zap.String("name", r.c.Name))
+	}
+	return false
 }
 
 // removed forgets a container, and tells it if it had been told of.

@@ -37,15 +37,26 @@ type details struct {
 	target    string // the container whose network it shares, "" for none
 }
 
+// refusals is after how many failed inspects Docker is held not to tell about a
+// container. A daemon that is away refuses nothing.
+const refusals = 3
+
 // inspectUntil asks until Docker answers; a container whose lock is held keeps
-// nobody but this goroutine waiting. ok is false when ctx ended first.
-func (w *Watcher) inspectUntil(ctx context.Context, id string) (details, bool) {
+// nobody but this goroutine waiting. ok is false when ctx ended first. refused is
+// called once if Docker seems not to tell about this container.
+func (w *Watcher) inspectUntil(ctx context.Context, id string, refused func(error)) (details, bool) {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, maxWait
+	refusal := 0
 	for failures := 0; ; failures++ {
 		d, err := w.inspect(ctx, id)
 		if err == nil {
 			return d, true
+		}
+		if !client.IsErrConnectionFailed(err) {
+			if refusal++; refusal == refusals {
+				refused(err)
+			}
 		}
 		if failures%60 == 5 {
 			w.log.Warn("Docker does not tell about a container; what is known of it stands", zap.Error(err))

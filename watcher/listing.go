@@ -91,18 +91,22 @@ func (w *Watcher) listOnce(ctx context.Context) (map[string]listed, error) {
 	}
 	all := make(map[string]listed, len(containers))
 	for _, c := range containers {
-		l := listed{
-			running: c.State == container.StateRunning || c.State == container.StatePaused,
-			exited:  c.State == container.StateExited || c.State == container.StateDead || c.State == container.StateRestarting,
-			paused:  c.State == container.StatePaused, labels: c.Labels,
-		}
-		if len(c.Names) > 0 {
-			l.name = trimName(c.Names)
-		}
-		if c.NetworkSettings != nil && c.NetworkSettings.Networks != nil { // null from Podman
-			l.networks = addresses(c.NetworkSettings.Networks)
-		}
-		all[c.ID] = l
+		all[c.ID] = listedOf(c)
 	}
 	return all, nil
+}
+
+func listedOf(c container.Summary) listed {
+	l := listed{
+		running: c.State == container.StateRunning || c.State == container.StatePaused,
+		paused:  c.State == container.StatePaused, labels: c.Labels,
+	}
+	l.exited = !l.running && c.State != container.StateCreated
+	if len(c.Names) > 0 {
+		l.name = trimName(c.Names)
+	}
+	if c.NetworkSettings != nil && c.NetworkSettings.Networks != nil { // null from Podman
+		l.networks = addresses(c.NetworkSettings.Networks)
+	}
+	return l
 }

@@ -98,6 +98,32 @@ func TestOOM(t *testing.T) {
 	f.tells("exited web 1")
 }
 
+// An OOM kill of a child is not what ends the container days later.
+func TestOOMOfChild(t *testing.T) {
+	f := newFixture(t, dockertest.Config{}).believed().start()
+	process := newChild(t)
+	web := f.s.Run(oursWith("web", process))
+	f.expect(Running, web.ID)
+	oom := events.Message{Type: events.ContainerEventType, Action: events.ActionOOM, Actor: events.Actor{ID: web.ID, Attributes: map[string]string{"ERU": "1"}}}
+	f.s.Emit(oom)
+	f.tells()
+	process.kill()
+	f.s.Die(web.ID, 0)
+	if e := f.until(Exited, web.ID); !e.Exit.Known {
+		f.expect(Exited, web.ID)
+	}
+	if e := f.told[web.ID]; e.Exit != (Exit{Known: true}) {
+		t.Errorf("%+v", e.Exit)
+	}
+	f.s.NextLife(web.ID, dockertest.Life{Pid: newChild(t).pid})
+	f.s.Start(web.ID)
+	f.expect(Running, web.ID)
+	f.s.Emit(oom)
+	f.tells()
+	f.s.Remove(web.ID)
+	f.until(Removed, web.ID)
+}
+
 func TestRemoveWhileRunning(t *testing.T) {
 	f := started(t, dockertest.Config{})
 	web := f.s.Run(ours("web"))
@@ -265,6 +291,31 @@ func TestStopBeforeInspect(t *testing.T) {
 	f.expect(Running, web.ID)
 	f.expect(Stopping, web.ID)
 	f.tells()
+}
+
+// Nor is one that comes before the first listing, or for a container that is not
+// known yet.
+func TestStopBeforeListing(t *testing.T) {
+	f := newFixture(t, dockertest.Config{})
+	web := f.s.Run(ours("web"))
+	other := f.s.Run(dockertest.Spec{Name: "other"})
+	f.s.ForgetEvents()
+	f.s.Hang(dockertest.List)
+	f.s.Hang(dockertest.Inspect)
+	f.run()
+	f.must(f.s.AwaitStreams(f.soon(), 1))
+	f.s.Kill(web.ID, "TERM")
+	f.s.Kill(other.ID, "TERM")
+	f.must(f.s.AwaitRequests(f.soon(), dockertest.Inspect, 1))
+	f.s.Unhang(dockertest.List)
+	f.expect(Listed, "")
+	f.s.Unhang(dockertest.Inspect)
+	f.expect(Running, web.ID)
+	f.expect(Stopping, web.ID)
+	f.expect(Synced, "")
+	if n := f.s.Requests("/containers/" + other.ID + "/json"); n != 0 {
+		t.Errorf("%d inspects of a container that is not ours", n)
+	}
 }
 
 func TestStopOfPaused(t *testing.T) {

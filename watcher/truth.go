@@ -2,11 +2,8 @@ package watcher
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // lagMax is how long after a die Docker is not believed that a life runs that
@@ -15,9 +12,10 @@ const lagMax = 5 * time.Second
 
 // apply brings a record to what Docker says and tells what is news.
 func (k *keeper) apply(ctx context.Context, id string, d details, r *record) bool {
+	r.missed = r.missed && d.phase == phaseRemoved
 	switch {
 	case d.phase == phaseRemoved:
-		return k.removed(ctx, id, r)
+		return k.missing(ctx, id, r)
 	case !k.ours(d.container.Labels), d.phase == phaseCreated && r.phase == phaseUnknown:
 		delete(k.known, id)
 		return false
@@ -42,14 +40,19 @@ func (k *keeper) ended(ctx context.Context, d details, r *record) bool {
 
 func (k *keeper) running(ctx context.Context, d details, r *record) bool {
 	c := d.container
-	switch k.watchDeath(d.id, c.Pid) {
-	case fateEnded: // Docker does not know it yet
+	fate := k.watchDeath(d.id, c.Pid)
+	switch {
+	case fate == fateEnded: // Docker does not know it yet
 		d.exit = Exit{}
 		return k.ended(ctx, d, r)
-	case fateUnknown:
-		if r.outlived(c) {
-			return false
-		}
+	case fate != fateAlive && r.outlived(c):
+		return false
+	case fate == fateUnseen && r.doubt(c):
+		k.fly(ctx, d.id, r, doubtEvery)
+		return false
+	case fate == fateUnseen:
+		k.deaths.disbelieve()
+		k.watchDeath(d.id, c.Pid) // which says so
 	}
 	if r.phase == phaseRunning && same(r.c, c) {
 		return false
@@ -69,26 +72,6 @@ func (r *record) outlived(c Container) bool {
 		return true
 	}
 	return !r.died.IsZero() && !c.Started.After(r.died) && time.Since(r.heard) < lagMax
-}
-
-// watchDeath asks the kernel for its word on pid, and says once if there is
-// none.
-func (k *keeper) watchDeath(id string, pid int) fate {
-	if k.deaths == nil {
-		return fateUnknown
-	}
-	err := k.deaths.watch(id, pid)
-	switch {
-	case err == nil:
-		return fateAlive
-	case errors.Is(err, errGone):
-		return fateEnded
-	}
-	if !k.saidNoWord {
-		k.saidNoWord = true
-		k.log.Warn("no pidfd for a container; where there is none, its end is taken from Docker's events, some 80 ms later", zap.String("container", id), zap.Error(err))
-	}
-	return fateUnknown
 }
 
 func same(a, b Container) bool {
