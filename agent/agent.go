@@ -186,7 +186,7 @@ func (a *Agent) verdict(r healthcheck.Result) {
 
 func (a *Agent) doubt(l *life, r healthcheck.Result, why string) {
 	a.metrics.dropped.WithLabelValues(why).Inc()
-	a.log.Warn("a negative verdict is dropped, because the agent itself was not fit to measure",
+	a.log.Warn("a verdict is dropped, because the agent itself was not fit to measure",
 		zap.String("why", why), zap.String("container", l.status.Name), zap.String("detail", r.Verdict.Detail))
 }
 

@@ -51,7 +51,7 @@ func (a *Agent) endpoint(l *life, port uint16) netip.AddrPort {
 		}
 	}
 	addr := l.c.Addr
-	if l.c.Host {
+	if l.c.Host && addr.IsValid() {
 		addr = a.cfg.NodeIP
 	}
 	if !addr.IsValid() {

@@ -76,7 +76,7 @@ func badConfigs() map[string][]string {
 			`9:12: etcd.timeout: got "1ms", want a duration of 100ms or more, as 5s`,
 			`11:17: healthcheck.min_interval: got "1ms", want a duration of 100ms or more, as 5s`,
 			`12:13: healthcheck.interval: got "2h0m0s", want ` + interval,
-			`13:12: healthcheck.timeout: got "2m0s", want a duration from 10ms to 1m, as 2s`,
+			`13:12: healthcheck.timeout: got "2m0s", want a duration from 10ms to 10s, as 2s`,
 			`14:19: healthcheck.start_interval: got "0s", want a duration of 100ms or more, as 5s`,
 			`15:19: healthcheck.retry_interval: got "-1s", want a duration of 100ms or more, as 5s`,
 			`16:16: healthcheck.concurrency: got "0", want a number from 1 to 10000`,

@@ -133,7 +133,7 @@ func rules() []rule {
 		{"healthcheck.interval", "a duration from healthcheck.min_interval to 1h, as 5s", func(c *config) bool {
 			return c.health.Interval >= c.health.MinInterval && c.health.Interval <= healthcheck.MaxInterval
 		}, ""},
-		{"healthcheck.timeout", "a duration from 10ms to 1m, as 2s", func(c *config) bool {
+		{"healthcheck.timeout", "a duration from 10ms to 10s, as 2s", func(c *config) bool {
 			return c.health.Timeout >= healthcheck.MinTimeout && c.health.Timeout <= healthcheck.MaxTimeout
 		}, ""},
 		least("healthcheck.start_interval", healthcheck.Grid, func(c *config) time.Duration { return c.health.StartInterval }),
