@@ -80,7 +80,6 @@ func TestDockerLosesItsData(t *testing.T) {
 	f.s.Forget()
 	f.s.Up()
 	f.fence = f.s.Run(ours("fence2")).ID
-	before := f.corrections()
 	if e := f.until(Listed, ""); !e.Present[web.ID] {
 		t.Error("not present")
 	}
@@ -92,7 +91,7 @@ func TestDockerLosesItsData(t *testing.T) {
 	if f.told[web.ID].Kind != Running || f.told[loved.ID].Kind != Running || f.said("whose process lives") != 2 {
 		t.Errorf("told %v; said %v", f.told, f.logs.All())
 	}
-	if n := f.corrections() - before; n > 2 { // fence and unwatched
+	if n := f.corrected(web.ID) + f.corrected(loved.ID); n != 0 {
 		t.Errorf("%d corrections", n)
 	}
 	process.kill()

@@ -201,6 +201,18 @@ func describe(e Event) string {
 	}
 }
 
+// corrected counts the corrections of one container. Those of the fence are no
+// evidence where listings come often: one of them may overtake its events.
+func (f *fixture) corrected(id string) int {
+	n := 0
+	for _, e := range f.logs.FilterMessage("a listing showed what no event had told").All() {
+		if e.ContextMap()["container"] == id {
+			n++
+		}
+	}
+	return n
+}
+
 func (f *fixture) corrections() int { return int(testutil.ToFloat64(f.w.metrics.corrections)) }
 
 func (f *fixture) awaitFlowing() {

@@ -20,7 +20,7 @@ func TestLaggingDocker(t *testing.T) {
 			web := f.s.Run(ours("web"))
 			f.until(Running, web.ID)
 			f.tells()
-			before := f.corrections() // a listing may have overtaken the start
+			before := f.corrected(web.ID) // a listing may have overtaken the start
 			f.s.Die(web.ID, 1)
 			f.until(Exited, web.ID)
 			n := f.s.Requests(dockertest.List)
@@ -30,7 +30,7 @@ func TestLaggingDocker(t *testing.T) {
 			n = f.s.Requests(dockertest.List)
 			f.await("some listings were compared", func() bool { return f.s.Requests(dockertest.List) > n+5 })
 			f.tells()
-			if n := f.corrections() - before; n != 0 {
+			if n := f.corrected(web.ID) - before; n != 0 {
 				t.Errorf("%d corrections", n)
 			}
 		})
