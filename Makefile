@@ -34,10 +34,10 @@ run: setup build ## set the machine up and run the agent on its containers, with
 demo: setup build ## show a container's life from start to kill, with times, in under a minute
 	bin/eru-agent-dev demo $(ARGS)
 
-# The race detector is the only thing here that needs cgo.
+# The race detector is the only thing here that needs cgo. One package at a time: several work on the machine's one Docker.
 test: ## run every test, with the race detector, real Docker and real etcd
 	@scripts/setup test
-	CGO_ENABLED=1 go test -race -timeout 15m $(ARGS) $(PKGS)
+	CGO_ENABLED=1 go test -race -p 1 -timeout 15m $(ARGS) $(PKGS)
 
 check: vet lint build ## format, vet, lint, tidy, generated docs, and what the binary links; leaves no diff
 	$(LINT) fmt --diff
