@@ -53,43 +53,42 @@ func (a *Agent) takeOver(l *life, found []status.Found) {
 	}
 }
 
-// publishEnded says stopped of containers that Docker lists and that do not run.
-// A listing may be late with an end, never early.
-func (a *Agent) publishEnded(found []status.Found) {
-	for i, f := range found {
-		if f.Status.State == status.StateStopped {
-			continue
-		}
-		s := &found[i].Status
-		s.ID, s.State, s.Reason, s.Detail, s.Since = f.Key.ID, status.StateStopped, reasonExited, "", time.Now()
-		a.publish.Set(f.Key, *s, s.Since)
-	}
-}
-
-// retireOrphans deletes what an earlier agent published of containers that are
-// gone, each first stopped.
+// retireOrphans says stopped of what an earlier agent published of containers
+// that do not run any more, and deletes it where they are gone. A listing may be
+// late with an end, never early.
 func (a *Agent) retireOrphans() {
 	if a.present == nil {
 		return
 	}
 	for id, found := range a.prior {
 		runs, exists := a.present[id]
-		if runs {
-			continue // its details are still to come
+		switch {
+		case runs: // its details are still to come
+		case exists: // and so are this one's, but it is not to be sent to meanwhile
+			a.publishEnded(found, reasonExited, "")
+		default:
+			delete(a.prior, id)
+			a.publishEnded(found, reasonGone, "not among the containers that this agent watches")
+			a.retire(found)
 		}
-		if exists {
-			a.publishEnded(found)
-			continue // and so are this one's, but it is not to be sent to meanwhile
+	}
+}
+
+func (a *Agent) publishEnded(found []status.Found, reason, detail string) {
+	for i, f := range found {
+		if f.Status.State == status.StateStopped {
+			continue
 		}
-		delete(a.prior, id)
-		for _, f := range found {
-			if s := f.Status; s.State != status.StateStopped {
-				s.ID, s.State, s.Reason, s.Detail, s.Since = id, status.StateStopped, reasonGone, "not among the containers that this agent watches", time.Now()
-				a.publish.Set(f.Key, s, s.Since)
-			}
-			a.publish.Retire(f.Key)
-			a.log.Info("an earlier agent's status is of a container that is gone", zap.String("container", short(id)),
-				zap.String("app", f.Key.App), zap.String("entrypoint", f.Key.Entrypoint))
-		}
+		s := &found[i].Status
+		s.ID, s.State, s.Reason, s.Detail, s.Since = f.Key.ID, status.StateStopped, reason, detail, time.Now()
+		a.publish.Set(f.Key, *s, s.Since)
+	}
+}
+
+func (a *Agent) retire(found []status.Found) {
+	for _, f := range found {
+		a.publish.Retire(f.Key)
+		a.log.Info("an earlier agent's status is of a container that is gone", zap.String("container", short(f.Key.ID)),
+			zap.String("app", f.Key.App), zap.String("entrypoint", f.Key.Entrypoint))
 	}
 }

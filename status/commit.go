@@ -31,6 +31,7 @@ type write struct {
 func (w *Writer) nextBatch() batch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.pruneLocked()
 	b := batch{entries: pick(w.entries), pending: w.pendingLocked()}
 	for _, e := range b.entries {
 		wr := write{plain: e.plain, lease: e.lease, detected: e.detected}

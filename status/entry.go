@@ -72,12 +72,9 @@ const (
 // that is gone fails the whole transaction.
 func pick(entries map[string]*entry) []*entry {
 	var due []*entry
-	for key, e := range entries {
-		switch {
-		case e.due():
+	for _, e := range entries {
+		if e.due() {
 			due = append(due, e)
-		case e.next() == forget:
-			delete(entries, key)
 		}
 	}
 	slices.SortFunc(due, func(a, b *entry) int {

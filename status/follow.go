@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -31,8 +30,7 @@ type follower struct {
 // back in time it lists again and tells the difference. A failed or unexpectedly
 // empty read removes nothing, and neither does a read of the past.
 func (s *Store) Follow(ctx context.Context, tell func(Change)) error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, maxWait
+	wait := newBackOff()
 	f := &follower{store: s, known: NewView(), tell: tell, well: wait.Reset}
 	for err := f.once(ctx); ctx.Err() == nil; err = f.once(ctx) {
 		tell(Change{Lost: err})

@@ -25,6 +25,13 @@ const (
 	maxWait = time.Second
 )
 
+// newBackOff paces what is tried again.
+func newBackOff() *backoff.ExponentialBackOff {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, maxWait
+	return wait
+}
+
 // Identity is who writes.
 type Identity struct {
 	Node     string
@@ -170,8 +177,7 @@ func (w *Writer) nudgeLocked() {
 // adopt returns. It returns ErrFenced or ErrHeld, with who and where, when
 // another instance writes for the node; every other trouble is retried.
 func (w *Writer) Run(ctx context.Context, adopt func(context.Context, []Found) error) error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, maxWait
+	wait := newBackOff()
 	failures := 0
 	for ctx.Err() == nil {
 		err := w.hold(ctx, adopt, func() { wait.Reset(); failures = 0 })
@@ -211,6 +217,10 @@ func (w *Writer) failed(err error, failures int) {
 func (w *Writer) prune() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.pruneLocked()
+}
+
+func (w *Writer) pruneLocked() {
 	for key, e := range w.entries {
 		if e.next() == forget {
 			delete(w.entries, key)

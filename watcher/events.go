@@ -30,6 +30,13 @@ const (
 // maxWait bounds the back-off, so that all is right soon after Docker returns.
 const maxWait = time.Second
 
+// newBackOff paces what is tried again.
+func newBackOff() *backoff.ExponentialBackOff {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, maxWait
+	return wait
+}
+
 // subscription remembers how far the events have been heard.
 type subscription struct {
 	since time.Time
@@ -39,8 +46,7 @@ type subscription struct {
 // follow keeps a subscription open until ctx ends, and asks for a listing each
 // time it was opened: after it, so that nothing falls between the two.
 func (w *Watcher) follow(ctx context.Context) {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, maxWait
+	wait := newBackOff()
 	sub := subscription{since: time.Now()}
 	for failures := 0; ; failures++ {
 		opened := time.Time{}

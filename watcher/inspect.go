@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
@@ -45,8 +44,7 @@ const refusals = 3
 // nobody but this goroutine waiting. ok is false when ctx ended first. refused is
 // called once if Docker seems not to tell about this container.
 func (w *Watcher) inspectUntil(ctx context.Context, id string, refused func(error)) (details, bool) {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, maxWait
+	wait := newBackOff()
 	refusal := 0
 	for failures := 0; ; failures++ {
 		d, err := w.inspect(ctx, id)

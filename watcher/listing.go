@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/docker/docker/api/types/container"
 	"go.uber.org/zap"
 )
@@ -56,8 +55,7 @@ func (w *Watcher) list(ctx context.Context) {
 }
 
 func (w *Watcher) listUntil(ctx context.Context) (map[string]listed, bool) {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, maxWait
+	wait := newBackOff()
 	for failures := 0; ; failures++ {
 		all, err := w.listOnce(ctx)
 		if err == nil {
