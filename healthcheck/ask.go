@@ -23,6 +23,9 @@ func (c Check) share() int { return min(len(c.Probes), maxAtOnce) }
 // the timeout. observe, if not nil, is told each verdict, from several
 // goroutines.
 func (c Check) Ask(ctx context.Context, t Target, observe func(kind string, v Verdict)) Verdict {
+	if ctx.Err() != nil { // held back until the time was over: nothing was asked
+		return Fail(ReasonAgent, "the time was over before the container was asked")
+	}
 	if len(c.Probes) == 1 {
 		return c.Probes[0].ask(ctx, t, observe)
 	}

@@ -52,3 +52,16 @@ func TestAskSaysTheSameOfTheSameFailures(t *testing.T) {
 		})
 	}
 }
+
+// TestAskedTooLate has an agent that was held back until the time for its question was over.
+func TestAskedTooLate(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), -time.Second)
+	defer cancel()
+	probe := answering("a", 0, healthcheck.Verdict{Pass: true})
+	for _, probes := range [][]healthcheck.Probe{{probe}, {probe, probe}} {
+		v := healthcheck.Check{Probes: probes}.Ask(ctx, healthcheck.Target{}, nil)
+		if v.Pass || v.Reason != healthcheck.ReasonAgent {
+			t.Errorf("%d probes: %+v, want the agent's own fault", len(probes), v)
+		}
+	}
+}

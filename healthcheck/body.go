@@ -24,8 +24,8 @@ const (
 // bodyCheck is what a body must match. Matches take turns: all bodies of a node
 // together never cost it more than one CPU.
 type bodyCheck struct {
-	want     *regexp.Regexp
-	matching chan struct{} // holds one
+	want *regexp.Regexp
+	turn chan struct{} // holds one; see httpProber
 }
 
 // judge reads the body and matches it. The probe's time ends with the reading:
@@ -39,12 +39,12 @@ func (b *bodyCheck) judge(ctx context.Context, from io.Reader, start time.Time, 
 		}
 	}
 	select {
-	case b.matching <- struct{}{}:
+	case b.turn <- struct{}{}:
 	case <-ctx.Done():
-		return v.fail(Fail(ReasonAgent, "waiting to match the body: too many others are matched"))
+		return v.fail(Fail(ReasonAgent, "waiting to match the body: too much else is verified or matched"))
 	}
 	v.Pass = b.want.Match(body)
-	<-b.matching
+	<-b.turn
 	if !v.Pass {
 		return v.fail(Fail(ReasonHTTPBody, "%q not found in the first %d bytes", b.want.String(), len(body)))
 	}
@@ -63,7 +63,7 @@ func (p httpProber) readBody(s *Settings, method string) (*bodyCheck, error) {
 	if method == "HEAD" {
 		return nil, s.Errorf("body", "a method that has a body in its answer, not HEAD")
 	}
-	return &bodyCheck{want: want, matching: p.matching}, nil
+	return &bodyCheck{want: want, turn: p.turn}, nil
 }
 
 func compile(expr string) (*regexp.Regexp, error) {

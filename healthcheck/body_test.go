@@ -33,7 +33,7 @@ func TestAllBodiesShareOnePlace(t *testing.T) {
 		s := newSettings("http")
 		s.values["body"] = setting{value: "ok"}
 		b, err := parser.probers[0].(httpProber).readBody(s, "GET")
-		if err != nil || b.matching == nil || b.matching != parser.probers[0].(httpProber).matching || cap(b.matching) != 1 {
+		if err != nil || b.turn == nil || b.turn != parser.probers[0].(httpProber).turn || cap(b.turn) != 1 {
 			t.Errorf("%+v, %v", b, err)
 		}
 	}
@@ -51,9 +51,9 @@ func TestMatchingIsNotTheProbesTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := &bodyCheck{want: regexp.MustCompile("ok"), matching: make(chan struct{}, 1)}
-				b.matching <- struct{}{}
-				free := time.AfterFunc(tt.busy, func() { <-b.matching })
+				b := &bodyCheck{want: regexp.MustCompile("ok"), turn: make(chan struct{}, 1)}
+				b.turn <- struct{}{}
+				free := time.AfterFunc(tt.busy, func() { <-b.turn })
 				defer free.Stop()
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 				defer cancel()

@@ -56,7 +56,7 @@ type Parser struct {
 // when a kind is no word of [a-z0-9_] or stands there twice, because then no
 // label could ask for it.
 func NewParser(cfg Config, more ...Prober) *Parser {
-	probers := append([]Prober{httpProber{matching: make(chan struct{}, 1)}, tcpProber{}}, more...)
+	probers := append([]Prober{httpProber{turn: make(chan struct{}, 1), memory: &scratches{}}, tcpProber{}}, more...)
 	known := map[string]bool{}
 	for _, p := range probers {
 		kind := p.Kind()

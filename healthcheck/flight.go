@@ -28,12 +28,12 @@ func (r *Runner) fullLocked() bool { return r.flying >= max(r.cfg.Concurrency, 1
 // fly makes one attempt for t, hands out the result and puts t back into the
 // queue.
 func (r *Runner) fly(ctx context.Context, t *task) {
+	a := r.begin(t.Check.Timeout) // before the time runs, so that no pause falls between the two
 	asking, cancel := context.WithTimeout(ctx, t.Check.Timeout)
 	defer cancel()
 	if !r.depart(t, cancel) {
 		return
 	}
-	a := r.begin(t.Check.Timeout)
 	v, void := t.Check.Ask(asking, t.Target, r.metrics.observe), false
 	if ctx.Err() == nil && !errors.Is(asking.Err(), context.Canceled) { // else it was cut off
 		void = r.void(ctx, v, a)

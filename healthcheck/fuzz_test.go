@@ -41,6 +41,11 @@ func FuzzLabels(f *testing.F) {
 	f.Add("eru.health.tcp.ports", "5001,5002", "eru.publish", "80")
 	f.Add("eru.health.interval", "1m", "eru.health.timeout", "2s")
 	f.Add("ERU_META", `{"HealthCheck":{"HTTPPort":"80"}}`, "eru.health.http.method", "HEAD")
+	f.Add("eru.health.http.port", "80\r\n", "eru.health.http.path", "/ HTTP/1.1\r\nHost: evil.test\r\n\r\nGET /")
+	f.Add("eru.health.http.port", "80", "eru.health.http.header.X", "a\r\nX: y")
+	f.Add("eru.health.http.port", "80", "eru.health.http.header.host ", "evil.test")
+	f.Add("eru.health.http.port", "80", "eru.health.http.host", "user@[2001:db8::9]:80")
+	f.Add("eru.health.http.port ", "８０", "eru.health.HTTP.port", "80")
 	parser := healthcheck.NewParser(config())
 	f.Fuzz(func(t *testing.T, label1, value1, label2, value2 string) {
 		set := labels{label1: value1, label2: value2}
@@ -67,6 +72,10 @@ func FuzzMeta(f *testing.F) {
 	f.Add(`{"HealthCheck":null,"Publish":null}`)
 	f.Add(`{"healthcheck":{"tcpports":["1","2"]}}`)
 	f.Add(`null`)
+	f.Add(`{"HealthCheck":{"HTTPPort":"80","HTTPPort":"192.0.2.9:80"}}`)
+	f.Add(`{"HealthCheck":{"HTTPPort":"80"},"HealthCheck":{"HTTPPort":80}}`)
+	f.Add(`{"HealthCheck":{"HTTPPort":"80","HTTPURL":"http://192.0.2.9/\u000d\u000aX: y","HTTPCode":1e400}}`)
+	f.Add(`{"Other":` + strings.Repeat("[", 9999) + strings.Repeat("]", 9999) + `}`)
 	parser := healthcheck.NewParser(config())
 	f.Fuzz(func(t *testing.T, meta string) {
 		check, err := parser.Parse(labels{"ERU_META": meta})

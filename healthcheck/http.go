@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -28,7 +29,8 @@ const (
 // followed, no proxy is used, and the connection is reset once the verdict is
 // known.
 type httpProber struct {
-	matching chan struct{} // holds one: see bodyCheck
+	turn   chan struct{} // holds one: what takes long to look at is looked at one by one
+	memory *scratches
 }
 
 // Kind implements Prober.
@@ -44,6 +46,8 @@ type httpProbe struct {
 	codes   codes
 	body    *bodyCheck  // nil if any will do
 	tls     *tls.Config // nil for http
+	turn    chan struct{}
+	memory  *scratches
 }
 
 func (h *httpProbe) run(ctx context.Context, t Target) Verdict {
@@ -55,41 +59,58 @@ func (h *httpProbe) run(ctx context.Context, t Target) Verdict {
 	defer func() { _ = conn.Close() }()
 
 	v := Verdict{Timings: Timings{Connect: time.Since(start)}}
-	peer := conn
-	if h.tls != nil {
-		secure := tls.Client(conn, h.tlsFor(t.Addr))
-		if err := secure.Handshake(); err != nil {
-			return v.fail(handshakeFailure(err))
-		}
-		v.Timings.TLS = time.Since(start)
-		peer = secure
+	if h.tls == nil {
+		return h.exchange(ctx, conn, t.Addr, start, v)
 	}
-	return h.exchange(ctx, peer, t.Addr, start, v)
+	check := h.verification(t.Addr)
+	secure := tls.Client(conn, check.config(ctx, h.tls))
+	if err := secure.Handshake(); err != nil {
+		return check.excuse(ctx, start, v.fail(handshakeFailure(err)))
+	}
+	v.Timings.TLS = time.Since(start)
+	return check.excuse(ctx, start, h.exchange(ctx, secure, t.Addr, start, v))
 }
 
 func (h *httpProbe) exchange(ctx context.Context, conn net.Conn, addr netip.Addr, start time.Time, v Verdict) Verdict {
-	if _, err := conn.Write(h.request(addr)); err != nil {
+	m := h.memory.take()
+	defer h.memory.give(m)
+	m.out = h.request(m.out[:0], addr)
+	if _, err := conn.Write(m.out); err != nil {
 		return v.fail(FailFrom("sending the request", err))
 	}
-	limit := &capped{from: conn, left: maxHead}
-	r := bufio.NewReader(limit)
-	if _, err := r.Peek(1); err != nil {
+	n, err := conn.Read(m.in[:])
+	if n == 0 {
 		return v.fail(FailFrom("waiting for the answer", err))
 	}
 	v.Timings.FirstByte = time.Since(start)
-	answer, err := h.readHead(r) //nolint:bodyclose // closing would read on; the connection is reset
-	if err != nil {
-		return v.fail(headFailure(err, limit))
+	if code, ok := plainStatus(m.in[:n]); ok && h.body == nil {
+		return h.judge(code, v)
 	}
-	if !h.codes.accept(answer.StatusCode) {
-		return v.fail(Fail(ReasonHTTPCode, "%d, want %s", answer.StatusCode, h.codes))
-	}
-	if h.body != nil {
-		limit.left = maxChunked
-		return h.body.judge(ctx, answer.Body, start, v)
+	return h.study(ctx, io.MultiReader(bytes.NewReader(m.in[:n]), conn), start, v)
+}
+
+// judge says what an answer's code means.
+func (h *httpProbe) judge(code int, v Verdict) Verdict {
+	if !h.codes.accept(code) {
+		return v.fail(Fail(ReasonHTTPCode, "%d, want %s", code, h.codes))
 	}
 	v.Pass = true
 	return v
+}
+
+// study reads an answer that is not plain, or whose body matters.
+func (h *httpProbe) study(ctx context.Context, from io.Reader, start time.Time, v Verdict) Verdict {
+	limit := &capped{from: from, left: maxHead}
+	answer, err := h.readHead(bufio.NewReader(limit)) //nolint:bodyclose // closing would read on; the connection is reset
+	if err != nil {
+		return v.fail(headFailure(err, limit))
+	}
+	v = h.judge(answer.StatusCode, v)
+	if !v.Pass || h.body == nil {
+		return v
+	}
+	v.Pass, limit.left = false, maxChunked
+	return h.body.judge(ctx, answer.Body, start, v)
 }
 
 // capped reads at most left bytes. It keeps what went wrong, because a line that
@@ -127,31 +148,29 @@ func (h *httpProbe) readHead(r *bufio.Reader) (*http.Response, error) {
 	return nil, errors.New("more than 8 interim answers")
 }
 
-// request has no "Connection: close": the server would then close first and
+// request appends what is sent to b. It has no "Connection: close": the server would then close first and
 // keep the TIME_WAIT that our RST avoids.
-func (h *httpProbe) request(addr netip.Addr) []byte {
-	host := h.host
-	if host == "" {
-		host = netip.AddrPortFrom(addr, h.port).String()
-	}
-	b := make([]byte, 0, 256)
+func (h *httpProbe) request(b []byte, addr netip.Addr) []byte {
 	b = append(b, h.method...)
 	b = append(b, ' ')
 	b = append(b, h.path...)
 	b = append(b, " HTTP/1.1\r\nHost: "...)
-	b = append(b, host...)
+	if h.host != "" {
+		b = append(b, h.host...)
+	} else {
+		b = netip.AddrPortFrom(addr, h.port).AppendTo(b)
+	}
 	b = append(b, "\r\n"...)
 	b = append(b, h.headers...)
 	return append(b, "\r\n"...)
 }
 
-func (h *httpProbe) tlsFor(addr netip.Addr) *tls.Config {
-	if h.tls.ServerName != "" {
-		return h.tls
+func (h *httpProbe) verification(addr netip.Addr) *verification {
+	name := h.tls.ServerName
+	if name == "" {
+		name = addr.String()
 	}
-	c := h.tls.Clone()
-	c.ServerName = addr.String()
-	return c
+	return &verification{name: name, turn: h.turn}
 }
 
 func (h *httpProbe) name() string {
@@ -170,7 +189,10 @@ func (v Verdict) fail(f Verdict) Verdict {
 
 func handshakeFailure(err error) Verdict {
 	reason := classify(err)
-	if reason != ReasonTimeout && reason != ReasonAgent {
+	switch {
+	case errors.Is(err, errNoTurn):
+		reason = ReasonAgent
+	case reason != ReasonTimeout && reason != ReasonAgent:
 		reason = ReasonTLS
 	}
 	return Fail(reason, "TLS handshake: %s", plain(err))

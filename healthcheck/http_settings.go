@@ -14,7 +14,7 @@ import (
 // Parse implements Prober: port, path, method, host, scheme, header.<Name>,
 // codes, body, tls.skip_verify, tls.server_name.
 func (p httpProber) Parse(s *Settings) ([]Probe, error) {
-	h := &httpProbe{method: s.String("method", "GET"), host: s.String("host", "")}
+	h := &httpProbe{method: s.String("method", "GET"), host: s.String("host", ""), turn: p.turn, memory: p.memory}
 	var err error
 	if h.port, err = s.Port("port"); err != nil {
 		return nil, err

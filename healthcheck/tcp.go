@@ -32,17 +32,14 @@ func (tcpProber) Parse(s *Settings) ([]Probe, error) {
 
 func connect(ctx context.Context, t Target, port uint16) Verdict {
 	start := time.Now()
-	conn, err := t.dial(ctx, port, holdACK)
-	if err != nil {
+	if err := t.reach(ctx, port, holdACK); err != nil {
 		return FailFrom("connecting", err)
 	}
-	v := Verdict{Pass: true, Timings: Timings{Connect: time.Since(start)}}
-	_ = conn.Close()
-	return v
+	return Verdict{Pass: true, Timings: Timings{Connect: time.Since(start)}}
 }
 
-func holdACK(fd uintptr) error {
-	if err := unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0); err != nil {
+func holdACK(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0); err != nil {
 		return err
 	}
 	return lingerZero(fd)

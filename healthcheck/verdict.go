@@ -133,12 +133,16 @@ func ownFault(err error) bool {
 	return false
 }
 
-// plain drops the addresses that package net puts in front: the verdict stands
-// beside the container's address anyway.
+// plain drops what packages net and os put in front: the verdict stands beside
+// the container's address anyway.
 func plain(err error) string {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {
 		return plain(op.Err)
+	}
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return plain(path.Err)
 	}
 	var sys *os.SyscallError
 	if errors.As(err, &sys) {
