@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"os"
 	"strings"
@@ -14,55 +12,37 @@ import (
 	"github.com/projecteru2/eru-agent/watcher"
 )
 
-// store makes the connection to etcd that the configuration asks for.
+// store makes the connection to etcd that the configuration asks for. Its files
+// are read by the connection, time and again.
 func (c *config) store(log *zap.Logger) (*status.Store, error) {
-	cfg := status.Config{Endpoints: c.etcd.endpoints, Prefix: c.etcd.prefix, Username: c.etcd.username, Timeout: c.etcd.timeout}
-	if c.etcd.passwordFile != "" {
-		password, err := os.ReadFile(c.etcd.passwordFile)
-		if err != nil {
-			return nil, &fileError{"etcd.password_file", err}
-		}
-		cfg.Password = strings.TrimRight(string(password), "\r\n")
+	if err := c.checkSecrets(); err != nil {
+		return nil, err
 	}
-	secure := c.etcd.tls.set()
+	cfg := status.Config{Endpoints: c.etcd.endpoints, Prefix: c.etcd.prefix, Username: c.etcd.username, PasswordFile: c.etcd.passwordFile, Timeout: c.etcd.timeout}
+	secure := c.etcd.tls != status.TLS{}
 	for _, endpoint := range c.etcd.endpoints {
 		secure = secure || strings.HasPrefix(endpoint, "https://")
 	}
 	if secure {
-		t, err := c.etcd.tls.config()
-		if err != nil {
-			return nil, err
-		}
-		cfg.TLS = t
+		cfg.TLS = &c.etcd.tls
 	}
 	return status.NewStore(cfg, log.Named("etcd")), nil
 }
 
-// config reads the files. The client certificate is read again for each
-// handshake, so that a replaced one is taken without a restart.
-func (t tlsFiles) config() (*tls.Config, error) {
-	cfg := &tls.Config{ServerName: t.serverName, MinVersion: tls.VersionTLS12}
-	if t.ca != "" {
-		pem, err := os.ReadFile(t.ca)
-		if err != nil {
-			return nil, &fileError{"etcd.tls.ca", err}
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &fileError{"etcd.tls.ca", fmt.Errorf("%q holds no certificate in PEM", t.ca)}
+// checkSecrets reads the files once, so that a wrong one is found at once.
+func (c *config) checkSecrets() error {
+	if c.etcd.passwordFile != "" {
+		if _, err := os.ReadFile(c.etcd.passwordFile); err != nil {
+			return &fileError{"etcd.password_file", err}
 		}
 	}
-	if t.cert == "" {
-		return cfg, nil
+	if _, err := c.etcd.tls.Authorities(); err != nil {
+		return &fileError{"etcd.tls.ca", err}
 	}
-	if _, err := tls.LoadX509KeyPair(t.cert, t.key); err != nil {
-		return nil, &fileError{"etcd.tls.cert", fmt.Errorf("reading it and etcd.tls.key: %w", err)}
+	if _, err := c.etcd.tls.Certificate(); err != nil {
+		return &fileError{"etcd.tls.cert", fmt.Errorf("reading it and etcd.tls.key: %w", err)}
 	}
-	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(t.cert, t.key)
-		return &pair, err
-	}
-	return cfg, nil
+	return nil
 }
 
 func (c *config) watcher() watcher.Config {

@@ -59,9 +59,13 @@ func (d *daemon) announce(ctx context.Context) {
 }
 
 // farewell says in the node's record that the agent stops on purpose. The
-// statuses stay.
+// statuses stay. An agent that never owned the node has nothing to say, and must
+// not take it from its successor for that.
 func (d *daemon) farewell(ctx context.Context) {
 	d.tell(systemd.Stopping("asked to stop"))
+	if !d.writer.Claimed() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
 	if err := d.selfmon.SayStopping(ctx); err != nil {

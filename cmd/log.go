@@ -1,15 +1,19 @@
 package cmd
 
 import (
+	"fmt"
+	"io"
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
-// logger writes to stderr: its reader is journald or a person.
-func (c *config) logger(level zap.AtomicLevel) *zap.Logger {
+// logger writes to out through lines, which the caller runs and closes. The
+// reader of stderr is journald or a person.
+func (c *config) logger(level zap.AtomicLevel, out io.Writer, lost prometheus.Counter) (*zap.Logger, *lines) {
 	encoder := zap.NewProductionEncoderConfig()
 	encoder.EncodeTime, encoder.EncodeDuration = zapcore.ISO8601TimeEncoder, zapcore.StringDurationEncoder
 	if os.Getenv("JOURNAL_STREAM") != "" { // systemd.exec(5): journald writes the time itself
@@ -20,8 +24,24 @@ func (c *config) logger(level zap.AtomicLevel) *zap.Logger {
 		encoder.EncodeLevel = zapcore.CapitalLevelEncoder
 		enc = zapcore.NewConsoleEncoder(encoder)
 	}
-	core := zapcore.NewCore(enc, zapcore.Lock(os.Stderr), level)
-	return zap.New(zapcore.NewSamplerWithOptions(core, sampleEvery, sampleFirst, sampleThen))
+	to := newLines(out, lost, func(lost int, since time.Time, why string) []byte {
+		b, err := enc.EncodeEntry(zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "log lines were lost"},
+			[]zapcore.Field{zap.Int("lines", lost), zap.Time("since", since), zap.String("why", why)})
+		if err != nil {
+			return fmt.Appendf(nil, "%d log lines were lost since %s: %s\n", lost, since, why)
+		}
+		defer b.Free()
+		return append([]byte(nil), b.Bytes()...)
+	})
+	core := zapcore.NewCore(enc, to, level)
+	return zap.New(zapcore.NewSamplerWithOptions(core, sampleEvery, sampleFirst, sampleThen)), to
+}
+
+// linesLost counts what the log lacks.
+func linesLost() prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "eru_agent_log_lines_lost_total", Help: "Log lines that could not be written: a full disk, a reader that has gone or does not read.",
+	})
 }
 
 // What repeats is sampled: of equal messages the first 100 in a second are

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,11 +58,25 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer, probers 
 	case errors.Is(err, errNo):
 		return exitNo
 	case errors.As(err, &wrong):
-		_, _ = fmt.Fprintln(stderr, err)
+		complain(stderr, err)
 		return exitUsage
 	default:
-		_, _ = fmt.Fprintln(stderr, "eru-agent:", err)
+		complain(stderr, "eru-agent:", err)
 		return exitNo
+	}
+}
+
+// complain prints its last words. A reader that does not read may keep them from
+// being heard, but not the program from ending.
+func complain(stderr io.Writer, words ...any) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		_, _ = fmt.Fprintln(stderr, words...)
+	}()
+	select {
+	case <-said:
+	case <-time.After(flushWithin):
 	}
 }
 

@@ -62,6 +62,7 @@ type daemon struct {
 	probers []healthcheck.Prober
 	level   zap.AtomicLevel
 	log     *zap.Logger
+	lost    prometheus.Counter // log lines
 
 	announced atomic.Bool // systemd knows that the agent is ready
 
@@ -79,34 +80,36 @@ func runAgent(ctx context.Context, l *loader, cfg *config, probers []healthcheck
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	d, err := newDaemon(cfg, probers)
-	if err != nil {
+	// Nor may a reader of the log that goes away: a write to it then fails.
+	signal.Ignore(syscall.SIGPIPE)
+	d := &daemon{cfg: cfg, probers: probers, level: zap.NewAtomicLevel(), lost: linesLost()}
+	_ = d.level.UnmarshalText([]byte(cfg.log.level)) // checked when it was loaded
+	log, out := cfg.logger(d.level, os.Stderr, d.lost)
+	d.log = log
+	go out.run()
+	defer out.close()
+	if err := d.make(); err != nil {
 		return err
 	}
-	defer func() {
-		_ = d.store.Close()
-		_ = d.log.Sync()
-	}()
+	defer func() { _ = d.store.Close() }()
 	return d.run(ctx, l, hangup)
 }
 
-// newDaemon makes all parts and binds the port; nothing runs yet.
-func newDaemon(cfg *config, probers []healthcheck.Prober) (*daemon, error) {
-	d := &daemon{cfg: cfg, probers: probers, level: zap.NewAtomicLevel()}
-	_ = d.level.UnmarshalText([]byte(cfg.log.level)) // checked when it was loaded
-	d.log = cfg.logger(d.level)
+// make makes all parts and binds the port; nothing runs yet.
+func (d *daemon) make() error {
+	cfg := d.cfg
 	if err := cfg.checkFiles(); err != nil {
-		return nil, err
+		return err
 	}
 	var err error
 	if d.store, err = cfg.store(d.log); err != nil {
-		return nil, err
+		return err
 	}
 	if d.listener, err = net.Listen("tcp", cfg.api.addr); err != nil {
-		return nil, fmt.Errorf("listening on api.addr %q: %w; is another agent running here?", cfg.api.addr, err)
+		return fmt.Errorf("listening on api.addr %q: %w; is another agent running here?", cfg.api.addr, err)
 	}
 	d.assemble(prometheus.NewRegistry())
-	return d, nil
+	return nil
 }
 
 // assemble wires the parts: events and verdicts flow into the agent, what etcd
@@ -128,7 +131,7 @@ func (d *daemon) assemble(reg *prometheus.Registry) {
 		TTL: cfg.etcd.sessionTTL, HoldSession: cfg.self.enabled,
 		HTTP: selfmon.HTTP{WebConfig: cfg.api.webConfig, Pprof: cfg.api.pprof},
 	}, d.agent, d.watcher.Flowing, d.store, d.writer, log.Named("selfmon"), reg)
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(), d.lost)
 }
 
 func identity(node string) status.Identity {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/projecteru2/eru-agent/healthcheck"
+	"github.com/projecteru2/eru-agent/status"
 	"github.com/projecteru2/eru-agent/watcher"
 )
 
@@ -35,7 +36,7 @@ type config struct {
 		prefix       string
 		username     string
 		passwordFile string
-		tls          tlsFiles
+		tls          status.TLS
 		sessionTTL   time.Duration
 		timeout      time.Duration
 		extension    bool
@@ -49,11 +50,6 @@ type config struct {
 	}
 	log struct{ level, format string }
 }
-
-// tlsFiles names PEM files; without ca the system's authorities are trusted.
-type tlsFiles struct{ ca, cert, key, serverName string }
-
-func (t tlsFiles) set() bool { return t != tlsFiles{} }
 
 // flags returns the schema, bound to c and holding the defaults.
 func (c *config) flags() *pflag.FlagSet {
@@ -87,10 +83,10 @@ func (c *config) etcdFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.etcd.prefix, "etcd.prefix", "/eru", "`path` under which all keys stand")
 	f.StringVar(&c.etcd.username, "etcd.username", "", "`user` for password authentication")
 	f.StringVar(&c.etcd.passwordFile, "etcd.password_file", "", "`file` that holds the password alone")
-	f.StringVar(&c.etcd.tls.ca, "etcd.tls.ca", "", "`file` with the authority of etcd's certificates")
-	f.StringVar(&c.etcd.tls.cert, "etcd.tls.cert", "", "`file` with the client certificate for etcd")
-	f.StringVar(&c.etcd.tls.key, "etcd.tls.key", "", "`file` with the key of that certificate")
-	f.StringVar(&c.etcd.tls.serverName, "etcd.tls.server_name", "", "`name` that etcd's certificates bear, if not that of the endpoint")
+	f.StringVar(&c.etcd.tls.CA, "etcd.tls.ca", "", "`file` with the authority of etcd's certificates")
+	f.StringVar(&c.etcd.tls.Cert, "etcd.tls.cert", "", "`file` with the client certificate for etcd")
+	f.StringVar(&c.etcd.tls.Key, "etcd.tls.key", "", "`file` with the key of that certificate")
+	f.StringVar(&c.etcd.tls.ServerName, "etcd.tls.server_name", "", "`name` that etcd's certificates bear, if not that of the endpoint")
 	f.DurationVar(&c.etcd.sessionTTL, "etcd.session_ttl", 10*time.Second, "after which silence of this agent the node's record goes away")
 	f.DurationVar(&c.etcd.timeout, "etcd.timeout", 3*time.Second, "of one call to etcd")
 	f.BoolVar(&c.etcd.extension, "etcd.extension", true, "publish the labels of each container, up to 16 KiB")
@@ -126,7 +122,7 @@ func rules() []rule {
 		{"etcd.endpoints", "a list of host:port or URLs, as [10.0.0.1:2379]", func(c *config) bool { return validMembers(c.etcd.endpoints) }, ""},
 		{"etcd.prefix", "a path of [A-Za-z0-9._-] parts, as /eru", func(c *config) bool { return validPrefix(c.etcd.prefix) }, ""},
 		{"etcd.password_file", "a file beside etcd.username, and a user beside the file", func(c *config) bool { return (c.etcd.username == "") == (c.etcd.passwordFile == "") }, "etcd.username"},
-		{"etcd.tls.key", "a key beside etcd.tls.cert, and a certificate beside the key", func(c *config) bool { return (c.etcd.tls.cert == "") == (c.etcd.tls.key == "") }, "etcd.tls.cert"},
+		{"etcd.tls.key", "a key beside etcd.tls.cert, and a certificate beside the key", func(c *config) bool { return (c.etcd.tls.Cert == "") == (c.etcd.tls.Key == "") }, "etcd.tls.cert"},
 		least("etcd.session_ttl", 2*time.Second, func(c *config) time.Duration { return c.etcd.sessionTTL }),
 		least("etcd.timeout", 100*time.Millisecond, func(c *config) time.Duration { return c.etcd.timeout }),
 		least("healthcheck.min_interval", healthcheck.Grid, func(c *config) time.Duration { return c.health.MinInterval }),

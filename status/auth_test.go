@@ -1,8 +1,6 @@
 package status_test
 
 import (
-	"context"
-	"crypto/tls"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +19,7 @@ func TestRole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, etcdtest.WithAuth(role), etcdtest.WithTokenTTL(tokenTTL))
-			cfg := status.Config{Endpoints: []string{s.Endpoint()}, Prefix: "/eru", Username: "eru", Password: "secret", Timeout: unhurried}
+			cfg := status.Config{Endpoints: []string{s.Endpoint()}, Prefix: "/eru", Username: "eru", PasswordFile: secret(t, "secret"), Timeout: unhurried}
 			store := newStore(t, cfg)
 			w := newWriter(t, store, identity("i1", "m1"))
 			w.run(adoptNothing)
@@ -43,63 +41,15 @@ func TestRole(t *testing.T) {
 				t.Errorf("%v errors after the token had expired", n)
 			}
 
-			outside := newStore(t, status.Config{Endpoints: []string{s.Endpoint()}, Prefix: "/eru2", Username: "eru", Password: "secret", Timeout: unhurried})
+			outside := newStore(t, status.Config{Endpoints: []string{s.Endpoint()}, Prefix: "/eru2", Username: "eru", PasswordFile: secret(t, "secret"), Timeout: unhurried})
 			if _, err := outside.List(t.Context()); err == nil || !strings.Contains(err.Error(), "permission denied") {
 				t.Errorf("reading outside of the prefix: %v", err)
 			}
-			cfg.Password = "wrong"
+			cfg.PasswordFile = secret(t, "wrong")
 			if _, err := newStore(t, cfg).List(t.Context()); err == nil || !strings.Contains(err.Error(), "invalid user ID or password") {
 				t.Errorf("a wrong password: %v", err)
 			}
 		})
-	}
-}
-
-func TestTLS(t *testing.T) {
-	ours, others := etcdtest.NewAuthority(t), etcdtest.NewAuthority(t)
-	anonymous := ours.Client()
-	anonymous.Certificates = nil
-	strangers := ours.Client()
-	strangers.Certificates = others.Client().Certificates
-	name := ours.Client()
-	name.ServerName = "etcd.example.com"
-	right := ours.Client()
-	right.ServerName = "localhost"
-	for server, start := range map[string]func(testing.TB, ...etcdtest.Option) *etcdtest.Server{"embedded": etcdtest.Start, "process": etcdtest.StartProcess} {
-		s := start(t, etcdtest.WithTLS(ours))
-		for what, c := range map[string]struct {
-			tls *tls.Config
-			err string
-		}{
-			"a client certificate":           {ours.Client(), ""},
-			"an authority that is not known": {others.Client(), "certificate signed by unknown authority"},
-			"no client certificate":          {anonymous, "certificate required|bad certificate|connection reset|broken pipe|EOF"},
-			"a stranger's certificate":       {strangers, "certificate authority|bad certificate|connection reset|broken pipe|EOF"},
-			"the name that it has":           {right, ""},
-			"another name":                   {name, "not etcd.example.com"},
-		} {
-			t.Run(server+"/"+what, func(t *testing.T) {
-				t.Parallel()
-				timeout := time.Second
-				if c.err == "" {
-					timeout = unhurried
-				}
-				store := newStore(t, status.Config{Endpoints: []string{s.Endpoint()}, Prefix: "/eru", TLS: c.tls, Timeout: timeout})
-				_, err := store.List(context.Background())
-				if c.err == "" {
-					if err != nil {
-						t.Error(err)
-					}
-					return
-				}
-				for want := range strings.SplitSeq(c.err, "|") {
-					if err != nil && strings.Contains(err.Error(), want) {
-						return
-					}
-				}
-				t.Errorf("got %v, want %q", err, c.err)
-			})
-		}
 	}
 }
 

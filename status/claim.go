@@ -57,6 +57,7 @@ func (w *Writer) move(ctx context.Context, rev int64, seq uint64) error {
 		return fmt.Errorf("claiming node %q: %w", w.id.Node, err)
 	}
 	w.rev, w.seq = resp.Header.Revision, seq
+	w.claimed.Store(true)
 	return nil
 }
 

@@ -20,3 +20,13 @@ func (w *Writer) Kept() int {
 	defer w.mu.Unlock()
 	return len(w.entries)
 }
+
+// ForgetRefusal lets time pass after a refused password.
+func (s *Store) ForgetRefusal() { s.refusal.at = time.Time{} }
+
+// Member is the endpoint that a Store asks first; another one if that was slow to connect.
+func (s *Store) Member() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg.Endpoints[s.first]
+}

@@ -21,6 +21,7 @@ func TestOwner(t *testing.T) {
 		"a newer instance fences the older":            newerFences,
 		"an idle instance finds out that it is fenced": idleFenced,
 		"an idle instance need not wait for its audit": idleTold,
+		"an idle instance is told after a compaction":  guardAfterCompaction,
 		"a live owner on another machine keeps it":     liveOwnerKeeps,
 		"a dead owner on another machine loses it":     deadOwnerLoses,
 		"an owner that said stopping loses it":         stoppingOwnerLoses,

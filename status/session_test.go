@@ -59,6 +59,16 @@ func (h holding) wait(t *testing.T) error {
 	}
 }
 
+// still holds that the session has not ended.
+func (h holding) still(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-h.ended:
+		t.Errorf("the session ended with %v", err)
+	default:
+	}
+}
+
 func lostSession(t *testing.T, e *env) {
 	h := hold(t, e.store(unhurried), 2*time.Second)
 	e.revoke(clientv3.LeaseID(h.lease))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -63,6 +64,7 @@ type Writer struct {
 	moved   chan struct{} // closed at the next acknowledgement
 
 	auditEvery time.Duration
+	claimed    atomic.Bool
 
 	// Of Run's goroutine alone.
 	owned bool   // what stood in etcd has been adopted
@@ -122,6 +124,9 @@ func (w *Writer) Drop(k Key) {
 		w.nudgeLocked()
 	}
 }
+
+// Claimed says whether this instance has ever owned the node.
+func (w *Writer) Claimed() bool { return w.claimed.Load() }
 
 // Settled says whether etcd is known to hold all that is wanted.
 func (w *Writer) Settled() bool {

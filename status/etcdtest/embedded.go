@@ -1,8 +1,10 @@
 package etcdtest
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -32,6 +34,10 @@ func (m *embedded) start(p place, o options) error {
 		cfg.AuthTokenTTL = uint(o.tokenTTL / time.Second)
 	}
 	e, err := embed.StartEtcd(cfg)
+	for late := time.Now().Add(patience); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(late); {
+		<-time.After(20 * time.Millisecond) // one that has just ended may not have closed all its ports
+		e, err = embed.StartEtcd(cfg)
+	}
 	if err != nil {
 		return err
 	}

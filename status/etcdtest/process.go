@@ -53,9 +53,13 @@ func (m *process) start(p place, o options) error {
 		}
 		args = append(args, "--auth-token", fmt.Sprintf("jwt,sign-method=HS256,priv-key=%s,ttl=%s", secret, o.tokenTTL))
 	}
-	args = append(args, "--listen-client-urls", client, "--advertise-client-urls", client)
+	return m.launch(exec.Command(m.path, append(args, "--listen-client-urls", client, "--advertise-client-urls", client)...))
+}
+
+// launch runs cmd as the server's process; it ends with the test's.
+func (m *process) launch(cmd *exec.Cmd) error {
 	m.out.Reset()
-	m.cmd = exec.Command(m.path, args...)
+	m.cmd = cmd
 	m.cmd.Stdout, m.cmd.Stderr = &m.out, &m.out
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	m.exited = make(chan struct{})

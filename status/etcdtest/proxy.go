@@ -2,8 +2,10 @@ package etcdtest
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // mode is what a Proxy does with bytes.
@@ -12,6 +14,7 @@ type mode int
 const (
 	forward mode = iota
 	hold         // connections stay and nothing passes
+	slow         // requests pass late, one after the other
 	mute         // requests pass, answers do not
 	cut          // there are no connections
 )
@@ -26,6 +29,7 @@ type Proxy struct {
 	mu    sync.Mutex
 	turn  *sync.Cond // the mode has changed
 	mode  mode
+	late  time.Duration // by which requests pass when slow
 	ended bool
 	conns map[net.Conn]struct{}
 }
@@ -50,6 +54,15 @@ func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
 // Hold accepts connections and passes nothing, as a network does that is gone.
 func (p *Proxy) Hold() { p.set(hold) }
+
+// Slow passes each request d later, so that one may arrive when it has been given
+// up for long.
+func (p *Proxy) Slow(d time.Duration) {
+	p.mu.Lock()
+	p.late = d
+	p.mu.Unlock()
+	p.set(slow)
+}
 
 // Mute passes requests and keeps the answers back, so that what is written
 // lands and nobody hears of it.
@@ -128,6 +141,9 @@ func (p *Proxy) pass(to, from net.Conn, stops ...mode) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
+		if n > 0 && !slices.Contains(stops, mute) {
+			<-time.After(p.lateness())
+		}
 		if n > 0 && p.clear(from, stops) {
 			_, err = to.Write(buf[:n])
 		}
@@ -138,6 +154,16 @@ func (p *Proxy) pass(to, from net.Conn, stops ...mode) {
 			return
 		}
 	}
+}
+
+// lateness is how much later requests pass now.
+func (p *Proxy) lateness() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mode != slow {
+		return 0
+	}
+	return p.late
 }
 
 // clear waits until the way is clear, and says whether the connection is still
