@@ -203,11 +203,11 @@ func TestSharedNetwork(t *testing.T) {
 		t.Errorf("%d corrections", n)
 	}
 	f.settle()
-	n := f.s.Requests("/containers/" + sharer.ID + "/json")
+	n := f.inspects(sharer.ID)
 	f.s.CutStreams()
 	f.until(Listed, "")
 	f.settle()
-	if now := f.s.Requests("/containers/" + sharer.ID + "/json"); now != n {
+	if now := f.inspects(sharer.ID); now != n {
 		t.Errorf("%d inspects because of a listing without news", now-n)
 	}
 	stop := f.s.DropEvents(dockertest.Of(target.ID))
@@ -225,7 +225,6 @@ func TestSharedNetwork(t *testing.T) {
 func TestListingWithoutNetworks(t *testing.T) {
 	f := started(t, dockertest.Config{NullNetworks: true})
 	f.w.belongs = func(int, string) bool { return true }
-	n := f.s.Requests(dockertest.Inspect)
 	web := f.s.Run(ours("web"))
 	f.expect(Running, web.ID)
 	f.tells()
@@ -233,7 +232,7 @@ func TestListingWithoutNetworks(t *testing.T) {
 	if r := (&record{phase: phaseRunning, c: Container{Name: "web", Networks: map[string]netip.Addr{"bridge": loopback}}}); !ok || r.differs(all[web.ID], all) {
 		t.Error("a listing without networks differs")
 	}
-	if got := f.s.Requests(dockertest.Inspect) - n; got != 3 {
+	if got := f.inspects(web.ID); got != 1 {
 		t.Errorf("%d inspects", got)
 	}
 }

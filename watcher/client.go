@@ -3,6 +3,8 @@ package watcher
 import (
 	"context"
 	"fmt"
+	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,8 +40,9 @@ type TLS struct{ CA, Cert, Key string }
 type docker struct {
 	cfg Config
 
-	mu  sync.Mutex
-	cli *client.Client
+	mu     sync.Mutex
+	cli    *client.Client
+	dialed error // why the last connection was not made, nil if it was
 }
 
 func (d *docker) current() (*client.Client, error) {
@@ -54,6 +57,9 @@ func (d *docker) current() (*client.Client, error) {
 // connect makes a new connection and agrees on an API version.
 func (d *docker) connect(ctx context.Context) (*client.Client, error) {
 	opts := []client.Opt{client.WithHost(d.cfg.Endpoint), client.WithAPIVersionNegotiation(), client.WithUserAgent("eru-agent")}
+	if path, ok := strings.CutPrefix(d.cfg.Endpoint, "unix://"); ok {
+		opts = append(opts, client.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) { return d.dial(ctx, path) }))
+	}
 	if t := d.cfg.TLS; t != (TLS{}) {
 		opts = append(opts, client.WithTLSClientConfig(t.CA, t.Cert, t.Key))
 	}
@@ -66,7 +72,7 @@ func (d *docker) connect(ctx context.Context) (*client.Client, error) {
 	ping, err := cli.Ping(ctx)
 	if err != nil {
 		_ = cli.Close()
-		return nil, fmt.Errorf("connecting to Docker at %q: %w", d.cfg.Endpoint, err)
+		return nil, fmt.Errorf("connecting to Docker at %q: %w", d.cfg.Endpoint, d.explain(err))
 	}
 	cli.NegotiateAPIVersionPing(ping)
 	if versions.LessThan(cli.ClientVersion(), minAPI) {
@@ -75,6 +81,25 @@ func (d *docker) connect(ctx context.Context) (*client.Client, error) {
 	}
 	d.swap(cli)
 	return cli, nil
+}
+
+func (d *docker) dial(ctx context.Context, path string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dialed = err
+	return conn, err
+}
+
+// explain adds why there is no connection. The client asks only whether Docker
+// runs, also where this process has no descriptor left.
+func (d *docker) explain(err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dialed == nil || !client.IsErrConnectionFailed(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, d.dialed)
 }
 
 func (d *docker) swap(cli *client.Client) {

@@ -31,6 +31,9 @@ func (k *keeper) compare(ctx context.Context, l listing) {
 			k.rewatch(ctx, id, r)
 		}
 	}
+	for id := range present {
+		k.known[id].listed = true
+	}
 	k.tell(ctx, Event{Kind: Listed, Present: present})
 	k.maybeSynced(ctx)
 }
@@ -74,10 +77,11 @@ func (r *record) differs(l listed, all map[string]listed) bool {
 	if l.running != (r.phase == phaseRunning) {
 		return true
 	}
+	renamed := l.name != "" && l.name != r.c.Name
 	if !l.running {
-		return r.phase == phaseUnknown || l.exited && !r.exit.Known
+		return r.phase == phaseUnknown || l.exited && (renamed || !r.exit.Known)
 	}
-	if l.paused != r.c.Paused || (l.name != "" && l.name != r.c.Name) {
+	if l.paused != r.c.Paused || renamed {
 		return true
 	}
 	networks := l.networks

@@ -51,7 +51,7 @@ const (
 	// Stopping: it was sent its stop signal, SIGTERM or SIGKILL.
 	Stopping
 	// Exited: its process has ended. Told again when Docker's exit code comes
-	// after the kernel's word.
+	// after the kernel's word, and when the container has got another name.
 	Exited
 	// Removed: Docker knows it no more.
 	Removed

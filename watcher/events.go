@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -37,17 +38,24 @@ func newBackOff() *backoff.ExponentialBackOff {
 	return wait
 }
 
-// subscription remembers how far the events have been heard.
+// replayed is how many events Docker keeps for those who ask for since (FACTS).
+const replayed = 256
+
+// subscription remembers how far the events have been heard. Docker replays what
+// is not older than since by its clock: what happened at that moment, and where
+// the clock was set back much that was heard long ago.
 type subscription struct {
 	since time.Time
-	seen  map[string]bool // events at exactly since: since is inclusive
+	heard map[string]bool
+	order []string // of heard, the oldest first
 }
 
 // follow keeps a subscription open until ctx ends, and asks for a listing each
 // time it was opened: after it, so that nothing falls between the two.
 func (w *Watcher) follow(ctx context.Context) {
 	wait := newBackOff()
-	sub := subscription{since: time.Now()}
+	// What came shortly before, too: Docker's listing lags behind ends, and knows no signals.
+	sub := subscription{since: time.Now().Add(-lagMax), heard: map[string]bool{}}
 	for failures := 0; ; failures++ {
 		opened := time.Time{}
 		err := w.followOnce(ctx, &sub, func() { opened = time.Now() })
@@ -114,7 +122,7 @@ func (w *Watcher) followOnce(ctx context.Context, sub *subscription, opened func
 			if err == nil {
 				err = errors.New("the stream ended")
 			}
-			return fmt.Errorf("reading Docker's events at %q: %w", w.docker.cfg.Endpoint, err)
+			return fmt.Errorf("reading Docker's events at %q: %w", w.docker.cfg.Endpoint, w.docker.explain(err))
 		}
 	}
 }
@@ -138,15 +146,15 @@ func stamp(t time.Time) string {
 
 // fresh moves the subscription on; false for an event that was heard before.
 func (s *subscription) fresh(m events.Message) bool {
-	at := time.Unix(0, m.TimeNano)
-	name := string(m.Type) + string(m.Action) + m.Actor.ID + m.Actor.Attributes["container"]
-	if at.Equal(s.since) && s.seen[name] {
+	name := fmt.Sprint(m.TimeNano, m.Type, m.Action, m.Actor.ID, m.Actor.Attributes["container"])
+	if s.heard[name] {
 		return false
 	}
-	if !at.Equal(s.since) {
-		s.since, s.seen = at, map[string]bool{}
+	if len(s.order) == replayed {
+		delete(s.heard, s.order[0])
+		s.order = s.order[1:]
 	}
-	s.seen[name] = true
+	s.since, s.heard[name], s.order = time.Unix(0, m.TimeNano), true, append(s.order, name)
 	return true
 }
 
@@ -168,16 +176,18 @@ func (w *Watcher) hear(m events.Message) {
 func (wd *word) apply(m events.Message, at time.Time) {
 	switch m.Action {
 	case events.ActionStart:
-		wd.started, wd.refresh, wd.signals, wd.oom, wd.removed = true, true, 0, false, false
+		wd.started, wd.renewed, wd.refresh, wd.signals, wd.oom, wd.removed = true, true, true, nil, false, false
 	case events.ActionKill:
 		if n, err := strconv.Atoi(m.Actor.Attributes["signal"]); err == nil {
-			wd.signals = wd.signals.with(n)
+			wd.signals = wd.signals.with(n, at)
 		}
 	case events.ActionOOM:
 		wd.oom = true
 	case events.ActionDie, "died":
 		code, err := strconv.Atoi(m.Actor.Attributes["exitCode"])
-		wd.died, wd.diedAt, wd.exit, wd.signals = true, at, Exit{Known: err == nil, Code: code, OOM: wd.oom}, 0
+		_, wd.killed = wd.signals[syscall.SIGKILL]
+		wd.died, wd.diedAt, wd.exit, wd.signals = true, at, Exit{Known: err == nil, Code: code, OOM: wd.oom}, nil
+		wd.renewed = false
 	case events.ActionDestroy, events.ActionRemove:
 		wd.removed = true
 	default:

@@ -56,6 +56,7 @@ func TestOtherNamespace(t *testing.T) {
 	spec := ours("web")
 	spec.Pid = 1 << 30 // no process can have it
 	web := f.s.Run(spec)
+	f.s.ForgetEvents()
 	f.run()
 	f.until(Running, web.ID)
 	f.expect(Synced, "")
@@ -111,6 +112,7 @@ func TestWatchedLater(t *testing.T) {
 	process := newChild(t)
 	f.w.belongs = func(pid int, _ string) bool { return pid == process.pid && enough.Load() }
 	web := f.s.Run(oursWith("web", process))
+	f.s.ForgetEvents()
 	f.run()
 	f.until(Running, web.ID)
 	f.until(Synced, "")

@@ -1,6 +1,8 @@
 package watcher
 
 import (
+	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,6 +180,7 @@ func TestHangOfOneInspect(t *testing.T) {
 	f.s.CutStreams()
 	f.expect(Listed, "")
 	f.s.Unhang(stuck)
+	f.untilToldOf(web.ID, "exited shop 1")
 	f.tells()
 }
 
@@ -283,5 +286,13 @@ func TestFind(t *testing.T) {
 	}
 	if _, err := Find(t.Context(), Config{Endpoint: "unix:///nowhere/docker.sock"}, "web"); err == nil {
 		t.Error("found without Docker")
+	}
+}
+
+// TestSaysWhyThereIsNoConnection has Docker's client name the cause, which may be the agent's own.
+func TestSaysWhyThereIsNoConnection(t *testing.T) {
+	d := &docker{cfg: Config{Endpoint: "unix://" + t.TempDir() + "/nobody.sock"}}
+	if _, err := d.connect(t.Context()); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("it says %v, and not that there is no such socket", err)
 	}
 }

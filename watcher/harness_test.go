@@ -168,6 +168,16 @@ func (f *fixture) tells(want ...string) {
 	}
 }
 
+// untilToldOf reads events up to this one, as a test writes it.
+func (f *fixture) untilToldOf(id, want string) {
+	f.Helper()
+	for {
+		if e := f.next(); e.ID == id && describe(e) == want {
+			return
+		}
+	}
+}
+
 // describe is an event as a test writes it: "running web 127.17.0.2".
 func describe(e Event) string {
 	c := e.Container
@@ -212,6 +222,9 @@ func (f *fixture) corrected(id string) int {
 	}
 	return n
 }
+
+// inspects counts Docker's answers about one container. The fence has one more where its start was told again.
+func (f *fixture) inspects(id string) int { return f.s.Requests("/containers/" + id + "/json") }
 
 func (f *fixture) corrections() int { return int(testutil.ToFloat64(f.w.metrics.corrections)) }
 

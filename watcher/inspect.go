@@ -78,7 +78,11 @@ func (w *Watcher) inspect(ctx context.Context, id string) (details, error) {
 	if err != nil {
 		return details{}, err
 	}
-	return inspect(ctx, cli, id)
+	d, err := inspect(ctx, cli, id)
+	if err != nil {
+		err = w.docker.explain(err)
+	}
+	return d, err
 }
 
 func inspect(ctx context.Context, cli *client.Client, id string) (details, error) {

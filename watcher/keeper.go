@@ -31,6 +31,7 @@ type record struct {
 	asking bool
 	again  bool      // something happened while Docker was asked
 	relist bool      // asked because of a listing, and of nothing else
+	listed bool      // told to be present
 	sent   signals   // to a life of which Docker has still to tell
 	warned time.Time // start of the life that was last told to be stopping
 	died   time.Time // last die, by Docker's clock
@@ -90,7 +91,7 @@ func (k *keeper) word(ctx context.Context, w word) {
 	}
 	r, ok := k.known[w.id]
 	if !ok {
-		if !w.refresh && !w.died && w.signals == 0 || !k.maybe(w.labels) {
+		if !w.refresh && !w.died && len(w.signals) == 0 || !k.maybe(w.labels) {
 			return
 		}
 		r = &record{}
@@ -103,6 +104,9 @@ func (k *keeper) word(ctx context.Context, w word) {
 		k.exited(ctx, w.id, r, Exit{OOM: r.oom}, w.at)
 	}
 	doubt := w.died && !k.died(ctx, w, r)
+	if w.renewed {
+		r.died = time.Time{} // what runs now is another life, also where the clock was set back between the two
+	}
 	switch {
 	case w.removed:
 		k.removed(ctx, w.id, r)

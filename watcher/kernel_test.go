@@ -128,6 +128,7 @@ func TestKernelZombie(t *testing.T) {
 	}
 	f.expect(Exited, web.ID)
 	f.s.Rename(web.ID, "shop") // has Docker asked, which calls it running
+	f.untilToldOf(web.ID, "exited shop")
 	f.tells()
 }
 
@@ -139,7 +140,7 @@ func TestKernelSparesInspects(t *testing.T) {
 	f.s.CutStreams()
 	f.expect(Listed, "")
 	f.tells()
-	if n := f.s.Requests("/containers/" + web.ID + "/json"); n != 1 {
+	if n := f.inspects(web.ID); n != 1 {
 		t.Errorf("%d inspects, want 1", n)
 	}
 }

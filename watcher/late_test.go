@@ -65,6 +65,7 @@ func TestDieWhileInspectIsUnderWay(t *testing.T) {
 	f.s.Die(web.ID, 1)
 	f.expect(Exited, web.ID)
 	f.s.Unhang(dockertest.Inspect)
+	f.untilToldOf(web.ID, "exited shop 1")
 	f.tells()
 }
 
@@ -92,6 +93,52 @@ func TestStaleDie(t *testing.T) {
 	f.expect(Exited, web.ID)
 	f.s.Emit(die)
 	f.tells()
+}
+
+// A stop signal that is told again, late, was not sent to the new life: a stream that is opened anew after a listing has
+// shown that life tells what it had kept back.
+func TestStaleKill(t *testing.T) {
+	f := started(t, dockertest.Config{})
+	web := f.s.Run(ours("web"))
+	f.expect(Running, web.ID)
+	drop := f.s.DropEvents(func(events.Message) bool { return true })
+	f.s.BeginStop(web.ID)
+	f.s.Die(web.ID, 0)
+	f.s.Start(web.ID)
+	f.s.Rename(web.ID, "shop")
+	drop()
+	f.w.listNow <- struct{}{}
+	if e := f.expect(Running, web.ID); e.Container.Started.Equal(web.StartedAt) {
+		t.Error("told of the first life")
+	}
+	f.s.CutStreams()
+	f.must(f.s.AwaitRequests(f.soon(), dockertest.Events, 2))
+	f.tells()
+	f.s.BeginStop(web.ID)
+	f.expect(Stopping, web.ID)
+}
+
+// By a clock that was set back all signals are older than the life that they were sent to.
+func TestReach(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct {
+		name          string
+		started, sent time.Time
+		want          bool
+	}{
+		{"after the start", now.Add(-time.Minute), now, true},
+		{"at the start", now.Add(-time.Minute), now.Add(-time.Minute), true},
+		{"before the start", now.Add(-time.Minute), now.Add(-time.Hour), false},
+		{"by a clock that was set back", now.Add(time.Hour), now, true},
+	} {
+		sent := signals(nil).with(15, test.sent)
+		if got := sent.reach(15, Container{Started: test.started}); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+		if sent.reach(9, Container{}) {
+			t.Error("one that was not sent")
+		}
+	}
 }
 
 func TestDuplicatedEvents(t *testing.T) {
@@ -148,4 +195,32 @@ func TestOutlived(t *testing.T) {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
+}
+
+// The same for a life that ended before anybody listened: its end is told again.
+func TestLaggingDockerAtStart(t *testing.T) {
+	f := newFixture(t, dockertest.Config{DeathLag: -1, StaleInspect: true})
+	web := f.s.Run(ours("web"))
+	f.s.Die(web.ID, 1)
+	f.run()
+	go func() {
+		if err := f.s.AwaitRequests(f.soon(), dockertest.Inspect, 3); err != nil {
+			t.Error(err)
+		}
+		f.s.Settle("")
+	}()
+	for e := f.next(); e.Kind != Exited; e = f.next() {
+		if e.Kind == Running {
+			t.Fatal("what has ended is said to run")
+		}
+	}
+}
+
+// A signal that was sent shortly before anybody listened is one that the container still deals with.
+func TestSignalBeforeTheStart(t *testing.T) {
+	f := newFixture(t, dockertest.Config{})
+	web := f.s.Run(ours("web"))
+	f.s.Kill(web.ID, "TERM")
+	f.run()
+	f.until(Stopping, web.ID)
 }

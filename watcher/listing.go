@@ -85,7 +85,7 @@ func (w *Watcher) listOnce(ctx context.Context) (map[string]listed, error) {
 	defer cancel()
 	containers, err := cli.ContainerList(ctx, container.ListOptions{All: true})
 	if err != nil {
-		return nil, fmt.Errorf("listing the containers of Docker at %q: %w", w.docker.cfg.Endpoint, err)
+		return nil, fmt.Errorf("listing the containers of Docker at %q: %w", w.docker.cfg.Endpoint, w.docker.explain(err))
 	}
 	all := make(map[string]listed, len(containers))
 	for _, c := range containers {

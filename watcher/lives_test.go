@@ -14,17 +14,17 @@ import (
 
 func TestLife(t *testing.T) {
 	f := started(t, dockertest.Config{})
-	budget := f.s.Requests(dockertest.Inspect) // of all steps so far: the last of one may come late
+	var web dockertest.Container
+	budget := 0 // of all steps so far: the last of one may come late
 	inspects := func(step string, more int, do func()) {
 		t.Helper()
 		do()
 		f.tells()
-		budget += more + 2 // two are of the fence
-		if got := f.s.Requests(dockertest.Inspect); got > budget {
+		budget += more
+		if got := f.inspects(web.ID); got > budget {
 			t.Errorf("%s: %d inspects so far, want at most %d", step, got, budget)
 		}
 	}
-	var web dockertest.Container
 	inspects("run", 1, func() {
 		spec := ours("web")
 		spec.StopTimeout = 7
@@ -96,6 +96,26 @@ func TestOOM(t *testing.T) {
 	f.expect(Running, web.ID)
 	f.s.Die(web.ID, 1)
 	f.tells("exited web 1")
+}
+
+// Docker says of a life that ended for want of memory that it did, also where no event has.
+func TestOOMUnheard(t *testing.T) {
+	f := started(t, dockertest.Config{})
+	web := f.s.Run(ours("web"))
+	f.expect(Running, web.ID)
+	defer f.s.DropEvents(dockertest.Actions("oom"))()
+	f.s.OOM(web.ID)
+	f.untilToldOf(web.ID, "exited web 137 oom")
+	f.s.Start(web.ID)
+	f.expect(Running, web.ID)
+	f.tells()
+	n := f.inspects(web.ID)
+	f.s.Kill(web.ID, "KILL")
+	f.until(Exited, web.ID)
+	f.tells()
+	if got := f.inspects(web.ID) - n; got != 0 {
+		t.Errorf("%d inspects of one that was killed", got)
+	}
 }
 
 // An OOM kill of a child is not what ends the container days later.
@@ -178,8 +198,8 @@ func TestSignalsTogether(t *testing.T) {
 	}
 	w, _ := q.take()
 	for sig, want := range map[syscall.Signal]bool{15: true, 1: true, 0: false, 2: false, 64: false, 65: false} {
-		if w.signals.has(sig) != want {
-			t.Errorf("has(%d) is %v", sig, !want)
+		if _, sent := w.signals[sig]; sent != want {
+			t.Errorf("signal %d: %v", sig, sent)
 		}
 	}
 }
@@ -192,12 +212,12 @@ func TestEndAndStartTogether(t *testing.T) {
 	w.apply(events.Message{Action: events.ActionOOM}, now)
 	w.apply(events.Message{Action: events.ActionDie, Actor: events.Actor{Attributes: map[string]string{"exitCode": "137"}}}, now)
 	w.apply(events.Message{Action: events.ActionStart}, now.Add(time.Second))
-	want := word{id: "a", started: true, refresh: true, died: true, diedAt: w.diedAt, exit: Exit{Known: true, Code: 137, OOM: true}}
+	want := word{id: "a", started: true, renewed: true, refresh: true, died: true, diedAt: w.diedAt, exit: Exit{Known: true, Code: 137, OOM: true}}
 	if !reflect.DeepEqual(w, want) {
 		t.Errorf("%+v, want %+v", w, want)
 	}
 	w.apply(kill("a", 15), now.Add(2*time.Second))
-	if !w.signals.has(syscall.SIGTERM) {
+	if len(w.signals) != 1 {
 		t.Error("the new life's signal is lost")
 	}
 }
@@ -257,8 +277,8 @@ func TestRestartPolicy(t *testing.T) {
 	f.expect(Exited, web.ID)
 	f.s.Stop(web.ID) // gives only stop
 	f.tells()
-	if got, want := f.s.Requests(dockertest.Inspect), 1+4+2*4; got != want {
-		t.Errorf("%d inspects, want %d", got, want)
+	if got := f.inspects(web.ID); got != 4 {
+		t.Errorf("%d inspects, want 4: one a life", got)
 	}
 }
 
@@ -313,7 +333,7 @@ func TestStopBeforeListing(t *testing.T) {
 	f.expect(Running, web.ID)
 	f.expect(Stopping, web.ID)
 	f.expect(Synced, "")
-	if n := f.s.Requests("/containers/" + other.ID + "/json"); n != 0 {
+	if n := f.inspects(other.ID); n != 0 {
 		t.Errorf("%d inspects of a container that is not ours", n)
 	}
 }
@@ -336,7 +356,6 @@ func TestStopOfPaused(t *testing.T) {
 
 func TestNotOurs(t *testing.T) {
 	f := started(t, dockertest.Config{})
-	before := f.s.Requests(dockertest.Inspect)
 	other := f.s.Run(dockertest.Spec{Name: "other"})
 	f.s.Connect(other.ID, "net", "")
 	f.s.Disconnect(other.ID, "net")
@@ -348,7 +367,30 @@ func TestNotOurs(t *testing.T) {
 	f.s.OOM(other.ID)
 	f.s.Remove(other.ID)
 	f.tells()
-	if n := f.s.Requests(dockertest.Inspect) - before - 2; n != 0 {
+	if n := f.inspects(other.ID); n != 0 {
 		t.Errorf("%d inspects of a container that is not ours", n)
 	}
+}
+
+// A container may get another name with its end or after it, and nobody but a listing may tell of it.
+func TestRenameOfTheDead(t *testing.T) {
+	f := started(t, dockertest.Config{})
+	web := f.s.Run(ours("web"))
+	f.expect(Running, web.ID)
+	f.s.Hang(dockertest.Inspect)
+	f.s.Rename(web.ID, "shop")
+	f.s.Die(web.ID, 1)
+	f.expect(Exited, web.ID)
+	f.s.Unhang(dockertest.Inspect)
+	f.untilToldOf(web.ID, "exited shop 1")
+	f.s.Rename(web.ID, "site")
+	f.untilToldOf(web.ID, "exited site 1")
+	lost := f.s.DropEvents(dockertest.Of(web.ID))
+	f.s.Rename(web.ID, "web")
+	f.tells()
+	lost()
+	f.s.ForgetEvents()
+	f.s.CutStreams() // and so a listing
+	f.untilToldOf(web.ID, "exited web 1")
+	f.tells()
 }

@@ -13,10 +13,12 @@ type word struct {
 	id      string
 	labels  map[string]string // of the container, where the event bore them
 	started bool              // a life began; what is said of its end came before
+	renewed bool              // one began after the last die
 	refresh bool              // ask Docker for its details
 	network bool              // the same, if it runs
 	signals signals           // sent to it
 	died    bool
+	killed  bool // by a SIGKILL that Docker was asked for, of which nothing was told before
 	exit    Exit
 	diedAt  time.Time // by Docker's clock
 	ended   int       // the process that the kernel says has ended, 0 for none
@@ -25,17 +27,34 @@ type word struct {
 	at      time.Time
 }
 
-// signals is a set of signals, which are numbered from 1 to 64.
-type signals uint64
+// signals are those, numbered from 1 to 64, that were sent, and when each was last, by Docker's clock.
+type signals map[syscall.Signal]time.Time
 
-func (s signals) with(n int) signals {
+func (s signals) with(n int, at time.Time) signals {
 	if n < 1 || n > 64 {
 		return s
 	}
-	return s | 1<<(n-1)
+	if s == nil {
+		s = signals{}
+	}
+	s[syscall.Signal(n)] = at
+	return s
 }
 
-func (s signals) has(sig syscall.Signal) bool { return s&signals(0).with(int(sig)) != 0 }
+// merged are both, for a life of which Docker has still to tell.
+func (s signals) merged(more signals) signals {
+	for sig, at := range more {
+		s = s.with(int(sig), at)
+	}
+	return s
+}
+
+// reach says whether a signal was sent to this life and not to one before it: what Docker tells again, or late, may be
+// older. A start in the future is one by a clock that was set back since, and tells nothing.
+func (s signals) reach(sig syscall.Signal, c Container) bool {
+	at, ok := s[sig]
+	return ok && (!at.Before(c.Started) || c.Started.After(time.Now()))
+}
 
 // queue hands words from those who must not wait to the one who works.
 type queue struct {

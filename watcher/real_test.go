@@ -323,13 +323,19 @@ func TestRealStart(t *testing.T) {
 	created := d.docker("create", "--label", d.label, d.image)
 	d.finish()
 	d.run()
-	listed := d.until(Listed, "")
-	_, there := listed.Present[dead] // Docker may go on listing it as running for a while
-	if !listed.Present[running] || !there || len(listed.Present) != 2 {
-		t.Errorf("present: %v", listed.Present)
+	told, listed := map[string]Kind{}, map[string]bool{}
+	for e := d.next(); e.Kind != Synced; e = d.next() { // what came shortly before may be told before the listing
+		if told[e.ID] = e.Kind; e.Kind == Listed {
+			listed = e.Present
+		}
 	}
-	d.gather(map[string]Kind{running: Running, dead: Exited})
-	d.until(Synced, "")
+	_, there := listed[dead] // Docker may go on listing it as running for a while
+	if !listed[running] || !there || len(listed) != 2 {
+		t.Errorf("present: %v", listed)
+	}
+	if told[running] != Running || told[dead] != Exited {
+		t.Errorf("told: %v", told)
+	}
 	d.docker("start", created)
 	d.lives(created, "bridge")
 }

@@ -69,6 +69,7 @@ func TestSubscribeThenList(t *testing.T) {
 	f.run()
 	f.must(f.s.AwaitRequests(f.soon(), dockertest.List, 1))
 	f.must(f.s.AwaitStreams(f.soon(), 1))
+	f.expect(Running, f.fence) // what came shortly before is replayed
 	web := f.s.Run(ours("web"))
 	f.expect(Running, web.ID)
 	f.s.BeginStop(web.ID)

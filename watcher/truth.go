@@ -33,9 +33,14 @@ func (k *keeper) ended(ctx context.Context, d details, r *record) bool {
 	if was == phaseUnknown || !d.container.Started.Equal(r.c.Started) {
 		r.c, r.phase, r.target = d.container, phaseRunning, d.target // it ran, and ended before it was seen
 	}
+	renamed := d.container.Name != r.c.Name // with its end, or after it
+	r.c.Name = d.container.Name
 	d.exit.OOM = d.exit.OOM || r.oom
-	k.exited(ctx, d.id, r, d.exit, time.Now())
-	return was != phaseExited
+	told := k.exited(ctx, d.id, r, d.exit, time.Now())
+	if renamed && !told {
+		k.tell(ctx, Event{Kind: Exited, ID: d.id, Container: r.c, Exit: r.exit})
+	}
+	return was != phaseExited || renamed
 }
 
 func (k *keeper) running(ctx context.Context, d details, r *record) bool {
@@ -46,6 +51,9 @@ func (k *keeper) running(ctx context.Context, d details, r *record) bool {
 		d.exit = Exit{}
 		return k.ended(ctx, d, r)
 	case fate != fateAlive && r.outlived(c):
+		if r.phase != phaseExited { // nobody has told of its end
+			k.fly(ctx, d.id, r, doubtEvery)
+		}
 		return false
 	case fate == fateUnseen && r.doubt(c):
 		k.fly(ctx, d.id, r, doubtEvery)

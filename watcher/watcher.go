@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 )
 
 // inspectsAtOnce bounds what is asked of Docker at a time.
@@ -55,7 +57,9 @@ func (w *Watcher) Events() <-chan Event { return w.events }
 func (w *Watcher) Flowing() bool { return w.connected.Load() && w.listOK.Load() }
 
 // Run watches until ctx ends, then waits for its goroutines and returns nil.
-// Trouble with Docker is retried for ever, and said.
+// Trouble with Docker is retried for ever, and said. An error says that the
+// process has no descriptor left to hear from the kernel with; it is better
+// started again than deaf for its life.
 func (w *Watcher) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
@@ -63,6 +67,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	defer all.Wait()
 	defer cancel()
 	d, err := newDeaths()
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+		return err
+	}
 	if err != nil {
 		w.log.Warn("the kernel's word on a process's end is not to be had; taking it from Docker's events", zap.Error(err))
 	} else {

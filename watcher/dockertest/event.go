@@ -12,7 +12,7 @@ import (
 // Emit records and distributes any event as it is, with the time of now if it has none.
 func (s *Server) Emit(m events.Message) {
 	if m.TimeNano == 0 {
-		m = stamp(m)
+		m = stamp(m, s.cfg.Clock())
 	}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
@@ -31,14 +31,14 @@ func (s *Server) event(c *container, action events.Action, pairs ...string) even
 		Status: string(action), ID: c.id, From: c.spec.Image,
 		Type: events.ContainerEventType, Action: action,
 		Actor: events.Actor{ID: c.id, Attributes: attributes}, Scope: "local",
-	})
+	}, s.cfg.Clock())
 }
 
 // dieEvent has the duration of the life only from Docker 23 on.
 func (s *Server) dieEvent(c *container, exitCode int) events.Message {
 	m := s.event(c, events.ActionDie, "exitCode", strconv.Itoa(exitCode))
 	if versions.GreaterThanOrEqualTo(s.cfg.APIVersion, "1.42") {
-		m.Actor.Attributes["execDuration"] = strconv.Itoa(int(time.Since(c.state.startedAt).Seconds()))
+		m.Actor.Attributes["execDuration"] = strconv.Itoa(int(s.cfg.Clock().Sub(c.state.startedAt).Seconds()))
 	}
 	return m
 }
@@ -52,11 +52,10 @@ func (n *network) event(action events.Action, container string) events.Message {
 	return stamp(events.Message{
 		Type: events.NetworkEventType, Action: action,
 		Actor: events.Actor{ID: n.id, Attributes: attributes}, Scope: "local",
-	})
+	}, n.clock())
 }
 
-func stamp(m events.Message) events.Message {
-	now := time.Now()
+func stamp(m events.Message, now time.Time) events.Message {
 	m.Time, m.TimeNano = now.Unix(), now.UnixNano()
 	return m
 }

@@ -1,6 +1,7 @@
 package dockertest
 
 import (
+	"math/rand/v2"
 	"slices"
 
 	"github.com/docker/docker/api/types/events"
@@ -25,6 +26,11 @@ func Actions(actions ...string) Match {
 // Of chooses the events of one container, those of networks that name it included.
 func Of(id string) Match {
 	return func(m events.Message) bool { return m.Actor.ID == id || m.Actor.Attributes["container"] == id }
+}
+
+// Share chooses events at random, so many of all.
+func Share(share float64) Match {
+	return func(events.Message) bool { return rand.Float64() < share }
 }
 
 // All chooses events that every one of the matches chooses. A later match sees only what the earlier ones chose.

@@ -2,7 +2,6 @@ package dockertest
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/docker/docker/api/types/events"
 	"golang.org/x/sys/unix"
@@ -79,7 +78,7 @@ func (s *Server) startLocked(c *container) []events.Message {
 	}
 	c.next, c.stopping, c.killed = Life{}, false, false
 	c.state.status, c.state.pid, c.state.exitCode, c.state.oom = "running", pid, 0, false
-	c.state.startedAt = time.Now()
+	c.state.startedAt = s.cfg.Clock()
 	return append(messages, s.event(c, events.ActionStart))
 }
 
@@ -108,7 +107,7 @@ func (s *Server) dieLocked(c *container, exitCode int) []events.Message {
 	}
 	messages := []events.Message{s.dieEvent(c, exitCode)}
 	c.lagBehind(s.cfg.DeathLag)
-	c.state.pid, c.state.exitCode, c.state.finishedAt = 0, exitCode, time.Now()
+	c.state.pid, c.state.exitCode, c.state.finishedAt = 0, exitCode, s.cfg.Clock()
 	c.state.status = "exited"
 	if !c.stopping && !c.killed && c.restartsAfter(exitCode) {
 		c.state.status = "restarting"

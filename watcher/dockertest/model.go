@@ -151,7 +151,7 @@ func (s *Server) newLocked(spec Spec) (*container, []events.Message) {
 		spec.Pid = os.Getpid()
 	}
 	c := &container{
-		id: spec.ID, name: spec.Name, spec: spec, order: s.sequence, created: time.Now(), state: state{status: "created"},
+		id: spec.ID, name: spec.Name, spec: spec, order: s.sequence, created: s.cfg.Clock(), state: state{status: "created"},
 	}
 	made := s.attachLocked(c)
 	s.containers[c.id] = c

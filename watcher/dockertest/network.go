@@ -14,6 +14,7 @@ import (
 type network struct {
 	id, name, driver string
 	created          time.Time
+	clock            func() time.Time
 }
 
 // endpoint is a container's place in a network. The addresses are empty while the container does not run.
@@ -23,8 +24,8 @@ type endpoint struct {
 	wanted        string // As the test gave it; "" for an address of the pool.
 }
 
-func newNetwork(name, driver string) *network {
-	return &network{id: makeID("network", name), name: name, driver: driver, created: time.Now()}
+func (s *Server) newNetwork(name, driver string) *network {
+	return &network{id: makeID("network", name), name: name, driver: driver, created: s.cfg.Clock(), clock: s.cfg.Clock}
 }
 
 // AddNetwork creates a network with a driver of its own, such as macvlan. Networks that containers name are otherwise
@@ -38,7 +39,7 @@ func (s *Server) addNetworkLocked(name, driver string) []events.Message {
 	if s.networks[name] != nil {
 		return nil
 	}
-	n := newNetwork(name, driver)
+	n := s.newNetwork(name, driver)
 	s.networks[name] = n
 	return []events.Message{n.event(events.ActionCreate, "")}
 }

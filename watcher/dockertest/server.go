@@ -41,6 +41,8 @@ type Config struct {
 	// SlowReader is how long an event waits for a subscriber whose queue is full before that subscriber loses the event
 	// silently; 100 ms, as in the daemon, if zero.
 	SlowReader time.Duration
+	// Clock is the engine's wall clock, of which its stamps are; the machine's if nil. Every wait goes by the machine's.
+	Clock func() time.Time
 	// NullNetworks makes the list say "Networks": null, as Podman has done.
 	NullNetworks bool
 }
@@ -88,7 +90,7 @@ func newServer(t T, cfg Config) *Server {
 		containers: map[string]*container{}, networks: map[string]*network{},
 	}
 	for name, driver := range map[string]string{"bridge": "bridge", "host": "host", "none": "null"} {
-		s.networks[name] = newNetwork(name, driver)
+		s.networks[name] = s.newNetwork(name, driver)
 	}
 	s.mux = s.routes()
 	return s
@@ -100,6 +102,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MinAPIVersion == "" {
 		c.MinAPIVersion = "1.12"
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
 	}
 	if c.SlowReader == 0 {
 		c.SlowReader = 100 * time.Millisecond
