@@ -180,7 +180,7 @@ func (a *Agent) verdict(r healthcheck.Result) {
 	}
 	a.log.Debug("verdict", zap.String("container", l.status.Name), zap.Bool("pass", r.Verdict.Pass),
 		zap.String("reason", string(r.Verdict.Reason)), zap.Duration("took", r.Verdict.Timings.Total))
-	l.verified = true
+	l.verified = r.At
 	a.transit(l, r.At, func() { l.judge(r.Verdict, r.At) })
 }
 

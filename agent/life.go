@@ -32,7 +32,7 @@ type life struct {
 	epoch    uint64 // of what is being probed; 0 while nothing is
 	status   status.Status
 	asked    bool      // this agent has probed it
-	verified bool      // and has had a verdict
+	verified time.Time // its last verdict; zero before the first
 	passed   bool      // it has been healthy, as far as any agent knows
 	drained  time.Time // until when its stop may take
 }
@@ -44,16 +44,17 @@ func (l *life) probed() bool {
 
 // judged says whether the state is the outcome of a probe, so that the next one
 // confirms it and need not be at once.
-func (l *life) judged() bool {
-	return l.status.State == status.StateHealthy || l.status.State == status.StateUnhealthy
-}
+func (l *life) judged() bool { return judged(l.status.State) }
+
+func judged(s status.State) bool { return s == status.StateHealthy || s == status.StateUnhealthy }
 
 // waitsOut says whether only time ends its draining, because nobody probes it.
 func (l *life) waitsOut() bool { return l.status.State == status.StateDraining && !l.probed() }
 
 // resume continues what an earlier agent published of this life, so that it
-// never passes through starting again. What this agent has learnt itself is
-// newer, and stays.
+// never passes through starting again. What this agent has learnt itself stays,
+// unless the earlier one has learnt another thing since: it may have been the
+// only one who could write for a while.
 func (l *life) resume(was status.Status, now time.Time) {
 	s := &l.status
 	switch was.State {
@@ -69,7 +70,8 @@ func (l *life) resume(was status.Status, now time.Time) {
 			s.Networks, s.Endpoints = was.Networks, was.Endpoints
 		}
 	case was.State == status.StateStopped, s.State == status.StateDraining:
-	case !l.verified:
+	case l.verified.IsZero(), judged(was.State) && was.State != s.State && was.Since.After(l.verified):
+		l.verified = time.Time{}
 		s.State, s.Reason, s.Detail = was.State, was.Reason, healthcheck.Clip(was.Detail)
 		l.drained = l.stopsBy(notAfter(was.Since, now))
 	case s.State == status.StateStarting:

@@ -136,6 +136,11 @@ func (a *Agent) exited(e watcher.Event) {
 	l.epoch = 0
 	a.checks.Remove(e.ID)
 	a.transit(l, e.At, func() { l.end(e.Exit, e.At) })
+	if name := e.Container.Name; l.c.Name != name {
+		l.c.Name, l.status.Name = name, name
+		a.refile(l)
+		a.publish.Set(l.key, l.status, e.At)
+	}
 }
 
 // removed ends what is known of a container, its key and its series.

@@ -321,6 +321,22 @@ func TestRenameBetweenTwoLives(t *testing.T) {
 	})
 }
 
+func TestRenameOfTheDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := openRig(t)
+		c := box("c1", plainLabels())
+		r.running(c)
+		r.exited(c, watcher.Exit{Known: true, Code: 1})
+		r.forget()
+		c.Name = "shop_api_1"
+		r.exited(c, watcher.Exit{Known: true, Code: 1})
+		r.says("c1 dropped web/web", "c1 stopped exited")
+		if k, s := r.only(); k.App != "shop" || s.Name != "shop_api_1" || len(s.Networks) != 1 {
+			t.Errorf("%v %+v", k, s)
+		}
+	})
+}
+
 func TestReparse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t)

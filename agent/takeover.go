@@ -29,7 +29,7 @@ func (a *Agent) readopt(l *life, found []status.Found) {
 	was := l.status.State
 	a.takeOver(l, found)
 	a.metrics.shift(was, l.status.State)
-	if !l.verified && l.status.State.Running() {
+	if l.verified.IsZero() && l.status.State.Running() {
 		a.care(l)
 	}
 	a.restate(l, time.Now())

@@ -125,6 +125,44 @@ func TestTakeOverAfterAVerdict(t *testing.T) {
 	}
 }
 
+// What the other agent has learnt since this one's last verdict stands, until this one asks again.
+func TestTakeOverOfNewerVerdict(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pass  bool
+		found status.State
+		want  []string // if it is newer
+	}{
+		"failed, is healthy":   {false, status.StateHealthy, nil},
+		"passed, is unhealthy": {true, status.StateUnhealthy, nil},
+		"passed, is healthy":   {true, status.StateHealthy, nil},
+		"passed, is starting":  {true, status.StateStarting, []string{"c1 healthy"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, nodeConfig())
+				c := box("c1", probedLabels())
+				r.running(c)
+				if tt.pass {
+					r.passes("c1")
+				} else {
+					r.fails("c1", "timeout")
+				}
+				elapse(time.Second)
+				f := foundOf(c, tt.found, "")
+				f.Status.Since = time.Now().Round(0)
+				r.adopt(f)
+				r.says(tt.want...)
+				r.population(map[status.State]int{map[bool]status.State{true: tt.found, false: status.StateHealthy}[tt.want == nil]: 1})
+				elapse(time.Second)
+				r.passes("c1")
+				if _, s := r.only(); s.State != status.StateHealthy {
+					t.Errorf("after another verdict it is %s", s.State)
+				}
+			})
+		})
+	}
+}
+
 // The stop signal is newer than what is published.
 func TestTakeOverWhileDraining(t *testing.T) {
 	for name, labels := range map[string]map[string]string{"probed": probedLabels(), "no check": plainLabels()} {
