@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,31 +18,59 @@ import (
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	eachEtcd(t, func(t *testing.T, start func(testing.TB, ...etcdtest.Option) *etcdtest.Server) {
-		authority := etcdtest.NewAuthority(t)
+		authority, stranger := etcdtest.NewAuthority(t), etcdtest.NewAuthority(t)
 		etcd := start(t, etcdtest.WithTLS(authority))
-		cert, key := authority.Issue("agent", time.Now().Add(time.Hour))
 		n := r.NodeAt(t, etcd.Endpoint(), clientv3.Config{TLS: authority.Client()})
-
-		stranger := etcdtest.NewAuthority(t)
-		a := n.Start("--etcd.tls.ca", stranger.CAFile(), "--etcd.tls.cert", cert, "--etcd.tls.key", key)
-		a.AwaitUnready("etcd: ")
-		if line := a.AwaitLog("etcd does not take writes"); !strings.Contains(line, "certificate signed by unknown authority") {
-			t.Errorf("of a wrong authority it says %s", line)
+		past := time.Now().Add(-time.Minute)
+		well := certified(authority, authority, time.Now().Add(time.Hour))
+		for flags, want := range map[*[]string]string{
+			ptr(certified(authority, stranger, time.Now().Add(time.Hour))):  " of an authority that is not in " + stranger.CAFile(),
+			ptr(append(well, "--etcd.tls.server_name", "etcd.example.com")): ", and was asked for etcd.example.com; ",
+			ptr(certified(authority, authority, past)):                      " it has expired, at " + past.UTC().Format(time.RFC3339),
+			ptr(certified(stranger, authority, time.Now().Add(time.Hour))):  " refuses the client certificate",
+			ptr(well[:2]): " wants a client certificate (",
+		} {
+			refusedAs(t, n, *flags, "etcd at "+etcd.Address()+" ", want)
 		}
-		a.Kill()
-		_, text, code := r.Exec(t, "status", "--etcd.endpoints", etcd.Endpoint(), "--etcd.tls.ca", stranger.CAFile(), "--etcd.timeout", "1s")
-		if code != 1 || !strings.Contains(text, "certificate signed by unknown authority") || !strings.Contains(text, etcd.Endpoint()) {
-			t.Errorf("of a wrong authority status says %d, %s", code, text)
-		}
 
-		n.Flags = []string{"--etcd.tls.ca", authority.CAFile(), "--etcd.tls.cert", cert, "--etcd.tls.key", key}
+		n.Flags = well
 		n.Start().AwaitReady()
 		n.Run("shop", rig.HTTP).Await("healthy")
-		out, text, code := r.Exec(t, append([]string{"status", "--etcd.endpoints", etcd.Endpoint(), "--etcd.prefix", n.Prefix}, n.Flags...)...)
+		out, text, code := r.Exec(t, append([]string{"status", "--etcd.endpoints", etcd.Endpoint(), "--etcd.prefix", n.Prefix}, well...)...)
 		if code != 0 || !strings.Contains(out, "healthy") {
 			t.Errorf("status says %d, %s%s", code, out, text)
 		}
+		etcd.Renew(past)
+		refusedAs(t, n, nil, "etcd at "+etcd.Address()+" ", "has expired, at "+past.UTC().Format(time.RFC3339)+"; renew it there")
 	})
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// certified are the flags of a client with a certificate of own, which trusts ca.
+func certified(own, ca *etcdtest.Authority, until time.Time) []string {
+	cert, key := own.Issue("agent", until)
+	return []string{"--etcd.tls.ca", ca.CAFile(), "--etcd.tls.cert", cert, "--etcd.tls.key", key}
+}
+
+// refusedAs holds that run and status say each in one line on which endpoint what is wrong.
+func refusedAs(t *testing.T, n *rig.Node, flags []string, want ...string) {
+	t.Helper()
+	flags = append(slices.Clip(flags), "--etcd.timeout", "1s")
+	a := n.Start(flags...)
+	a.AwaitUnready("etcd: ")
+	line := a.AwaitLog("etcd does not take writes")
+	a.Kill()
+	args := slices.Concat([]string{"status", "--etcd.endpoints", n.Endpoint()}, n.Flags, flags)
+	_, text, code := r.Exec(t, args...)
+	if code != 1 || strings.Count(text, "\n") != 1 {
+		t.Errorf("status ends with %d and says %s", code, text)
+	}
+	for _, word := range want {
+		if !strings.Contains(line, word) || !strings.Contains(text, word) || strings.Contains(line+text, "desc =") {
+			t.Errorf("want %q; run says %s, status %s", word, line, text)
+		}
+	}
 }
 
 // TestPassword runs as a user whose role covers the prefix and nothing else.

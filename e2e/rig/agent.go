@@ -30,10 +30,17 @@ type Process struct {
 // Launch starts the agent's binary with args; it is killed at the end of the test, and with the test's process.
 func (r *Rig) Launch(t testing.TB, args ...string) *Process {
 	t.Helper()
+	return r.LaunchAs(t, func(*exec.Cmd) {}, args...)
+}
+
+// LaunchAs is Launch of what prepare makes of the command: another binary, another place for its log.
+func (r *Rig) LaunchAs(t testing.TB, prepare func(*exec.Cmd), args ...string) *Process {
+	t.Helper()
 	p := &Process{Out: newOutput(), Err: newOutput(), t: t, cmd: exec.Command(r.Binary(), args...), exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.Out, p.Err
 	p.cmd.Env = append(os.Environ(), "NO_COLOR=1")
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	prepare(p.cmd)
 	started := make(chan error)
 	go func() {
 		defer close(p.exited)
@@ -46,7 +53,7 @@ func (r *Rig) Launch(t testing.TB, args ...string) *Process {
 		}
 	}()
 	if err := <-started; err != nil {
-		t.Fatalf("starting %s: %v", r.Binary(), err)
+		t.Fatalf("starting %s: %v", p.cmd.Path, err)
 	}
 	t.Cleanup(p.end)
 	return p
@@ -89,10 +96,15 @@ func (p *Process) Wait() int {
 	}
 }
 
-// Kill ends it as a crash does, and waits for the end.
+// Exited is closed once it has ended.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Kill ends it as a crash does, if it has not ended by itself, and waits for the end.
 func (p *Process) Kill() {
 	p.t.Helper()
-	p.Signal(syscall.SIGKILL)
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Fatalf("killing %s: %v", strings.Join(p.cmd.Args, " "), err)
+	}
 	p.Wait()
 }
 
@@ -114,6 +126,16 @@ type Agent struct {
 func (n *Node) Start(flags ...string) *Agent {
 	n.t.Helper()
 	return &Agent{Process: n.Launch(n.t, append(append([]string{"run"}, n.flags()...), flags...)...)}
+}
+
+// StartAs is Start of what prepare makes of the command. An agent whose log goes elsewhere cannot be asked for its port, so
+// the port is given: "127.0.0.1:12345", or "" to ask.
+func (n *Node) StartAs(api string, prepare func(*exec.Cmd), flags ...string) *Agent {
+	n.t.Helper()
+	if api != "" {
+		flags = append(flags, "--api.addr", api)
+	}
+	return &Agent{Process: n.LaunchAs(n.t, prepare, append(append([]string{"run"}, n.flags()...), flags...)...), api: api}
 }
 
 // API is the address of the agent's HTTP port.
@@ -203,6 +225,13 @@ func (a *Agent) Metric(name string) (float64, error) {
 		return 0, fmt.Errorf("reading metrics: there is no %q", name)
 	}
 	return sum, nil
+}
+
+// Series is how many series of its own the agent exports.
+func (a *Agent) Series() (int, error) {
+	a.t.Helper()
+	_, body, err := a.Get("/metrics")
+	return strings.Count(body, "\neru_agent_"), err
 }
 
 // Knows returns the state of a container as the agent itself knows it, whatever etcd has taken; "" if it does not.

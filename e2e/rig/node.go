@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -24,6 +26,7 @@ type Node struct {
 
 	t             testing.TB
 	etcd          string
+	own           []string // flags that choose Docker and the containers
 	ids, networks []string // to remove
 }
 
@@ -33,20 +36,41 @@ func (r *Rig) Node(t testing.TB, etcd *etcdtest.Server) *Node {
 	return r.NodeAt(t, etcd.Endpoint(), clientv3.Config{})
 }
 
-// NodeAt makes a node whose agents reach etcd at endpoint; the witness goes there as cfg says, to endpoint if it names
-// none.
+// NodeAt makes a node whose agents reach etcd at endpoint, or at several with commas between; the witness goes there as cfg
+// says, to the same if it names none.
 func (r *Rig) NodeAt(t testing.TB, endpoint string, cfg clientv3.Config) *Node {
 	t.Helper()
 	if _, err := r.image(); err != nil {
 		t.Fatal(err) // at once, not after the agent has waited for Docker
 	}
+	n := r.node(t, endpoint, "/e2e", cfg)
+	n.own = []string{"--docker.endpoint", r.docker, "--docker.select", n.Label()}
+	t.Cleanup(n.clear)
+	return n
+}
+
+// CrowdNode makes a node whose containers are the crowd; the rest is as with NodeAt.
+func (r *Rig) CrowdNode(t testing.TB, crowd *Crowd, endpoint string, cfg clientv3.Config) *Node {
+	t.Helper()
+	return r.CrowdNodeUnder(t, crowd, endpoint, "/e2e", cfg)
+}
+
+// CrowdNodeUnder is CrowdNode with all keys under a prefix that the test chooses, so that one etcd serves many worlds.
+func (r *Rig) CrowdNodeUnder(t testing.TB, crowd *Crowd, endpoint, prefix string, cfg clientv3.Config) *Node {
+	t.Helper()
+	n := r.node(t, endpoint, prefix, cfg)
+	n.own = []string{"--docker.endpoint", crowd.Endpoint()}
+	return n
+}
+
+func (r *Rig) node(t testing.TB, endpoint, prefix string, cfg clientv3.Config) *Node {
+	t.Helper()
 	if len(cfg.Endpoints) == 0 {
-		cfg.Endpoints = []string{endpoint}
+		cfg.Endpoints = strings.Split(endpoint, ",")
 	}
 	cfg.Logger = zap.NewNop()
-	n := &Node{Rig: r, Name: r.name("node"), Prefix: "/e2e", t: t, etcd: endpoint}
+	n := &Node{Rig: r, Name: r.name("node"), Prefix: prefix, t: t, etcd: endpoint}
 	n.Witness = watch(t, cfg, n.Prefix)
-	t.Cleanup(n.clear)
 	return n
 }
 
@@ -61,13 +85,16 @@ func (n *Node) In(t testing.TB) *Node {
 // Label is what only this node's containers have, as key=value.
 func (n *Node) Label() string { return "eru.e2e.node=" + n.Name }
 
+// Endpoint is where the node's agents reach etcd.
+func (n *Node) Endpoint() string { return n.etcd }
+
 // flags make an agent this node's.
 func (n *Node) flags() []string {
-	return append([]string{
-		"--node", n.Name, "--node_ip", NodeIP, "--docker.endpoint", n.docker, "--docker.select", n.Label(),
-		"--etcd.endpoints", n.etcd, "--etcd.prefix", n.Prefix, "--api.addr", "127.0.0.1:0", "--log.format", "json",
+	return slices.Concat([]string{
+		"--node", n.Name, "--node_ip", NodeIP, "--etcd.endpoints", n.etcd, "--etcd.prefix", n.Prefix,
+		"--api.addr", "127.0.0.1:0", "--log.format", "json",
 		"--healthcheck.interval", "200ms", "--healthcheck.retry_interval", "200ms",
-	}, n.Flags...)
+	}, n.own, n.Flags)
 }
 
 // NodeIP is where the node says that other hosts reach it.

@@ -49,6 +49,7 @@ type Rig struct {
 	dir    string
 	docker string // Docker's address
 	image  func() (string, error)
+	etcd   func() (string, error)
 	serial atomic.Int64
 	used   atomic.Bool // Docker has been asked for something
 }
@@ -64,13 +65,34 @@ func New(ctx context.Context) (*Rig, error) {
 		r.docker = host
 	}
 	r.image = sync.OnceValues(r.makeImage)
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace",
-		"-ldflags", "-s -w -X "+module+"/cmd.version="+Version, "-o", dir+"/", module+"/cmd/eru-agent", module+"/e2e/web")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("building the agent: %w: %s", err, out), os.RemoveAll(dir))
+	r.etcd = sync.OnceValues(r.buildEtcd)
+	if err := build(ctx, Version, "-o", dir+"/", module+"/cmd/eru-agent", module+"/e2e/web"); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return r, nil
+}
+
+func build(ctx context.Context, version string, args ...string) error {
+	c := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-tags", "grpcnotrace",
+		"-ldflags", "-s -w -X " + module + "/cmd.version=" + version}, args...)...)
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the agent: %w: %s", err, out)
+	}
+	return nil
+}
+
+// Build builds another agent, which says that it is of version, with more flags for go build, and returns its path.
+func (r *Rig) Build(ctx context.Context, version string, flags ...string) (string, error) {
+	path := filepath.Join(r.dir, "eru-agent-"+version)
+	return path, build(ctx, version, append(flags, "-o", path, module+"/cmd/eru-agent")...)
+}
+
+// On is the rig with another Docker, such as an Engine's: the same programs, the image made anew.
+func (r *Rig) On(docker string) *Rig {
+	other := &Rig{dir: r.dir, docker: docker}
+	other.image = sync.OnceValues(other.makeImage)
+	return other
 }
 
 // Close removes what the run has made, whether its tests did or not.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // Event is one change of one key, as etcd told it.
@@ -54,14 +56,17 @@ func (e Event) Status(t testing.TB) Status {
 }
 
 // Witness follows everything under a prefix of etcd, by itself: it shares no code with the agent, and keeps every
-// revision. It goes on when etcd was away.
+// revision. It goes on when etcd was away. Where there are several members it follows each of them, so that it sees what
+// any one of them tells.
 type Witness struct {
-	t      testing.TB
-	prefix string
-	client *clientv3.Client
+	t       testing.TB
+	prefix  string
+	client  *clientv3.Client
+	members []*clientv3.Client // each goes to one alone
 
 	mu      sync.Mutex
 	events  []Event
+	seen    int64         // revision of the last event
 	changed chan struct{} // closed at the next event
 	ended   error
 	marks   int
@@ -69,41 +74,76 @@ type Witness struct {
 
 func watch(t testing.TB, cfg clientv3.Config, prefix string) *Witness {
 	t.Helper()
-	client, err := clientv3.New(cfg)
-	if err != nil {
-		t.Fatalf("connecting to etcd: %v", err)
-	}
-	w := &Witness{t: t, prefix: prefix + "/", client: client, changed: make(chan struct{})}
+	w := &Witness{t: t, prefix: prefix + "/", changed: make(chan struct{})}
+	w.client = w.connect(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
-	channel := client.Watch(ctx, w.prefix, clientv3.WithPrefix(), clientv3.WithRev(1))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for resp := range channel {
-			w.hear(resp)
+	var following sync.WaitGroup
+	for _, endpoint := range cfg.Endpoints {
+		one := cfg
+		one.Endpoints = []string{endpoint}
+		member := w.client
+		if len(cfg.Endpoints) > 1 {
+			member = w.connect(one)
 		}
-	}()
-	t.Cleanup(func() {
+		w.members = append(w.members, member)
+		following.Go(func() { w.follow(ctx, member) })
+	}
+	t.Cleanup(func() { // before the clients are closed
 		cancel()
-		<-done
-		_ = client.Close()
+		following.Wait()
 	})
 	return w
+}
+
+func (w *Witness) connect(cfg clientv3.Config) *clientv3.Client {
+	w.t.Helper()
+	cfg.DialKeepAliveTime, cfg.DialKeepAliveTimeout = 10*time.Second, 3*time.Second
+	cfg.DialOptions = append(cfg.DialOptions[:len(cfg.DialOptions):len(cfg.DialOptions)], grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1, MaxDelay: 50 * time.Millisecond}, MinConnectTimeout: time.Second,
+	}))
+	client, err := clientv3.New(cfg)
+	if err != nil {
+		w.t.Fatalf("connecting to etcd: %v", err)
+	}
+	w.t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// follow hears one member until ctx ends. The client goes on by itself when the member was away, unless what it wants to
+// hear next has been compacted meanwhile; the others may have told that already.
+func (w *Witness) follow(ctx context.Context, member *clientv3.Client) {
+	for ctx.Err() == nil {
+		w.mu.Lock()
+		from, ended := w.seen+1, w.ended
+		w.mu.Unlock()
+		if ended != nil {
+			return
+		}
+		for resp := range member.Watch(ctx, w.prefix, clientv3.WithPrefix(), clientv3.WithRev(from)) {
+			w.hear(resp)
+		}
+	}
 }
 
 func (w *Witness) hear(resp clientv3.WatchResponse) {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := resp.Err(); err != nil {
+	// Unlike one revision that is gone, a member that has lost its leader or its mind is no loss of anything.
+	if err := resp.Err(); err != nil && (resp.CompactRevision == 0 && len(w.members) == 1 || resp.CompactRevision > w.seen+1) {
 		w.ended = err
 	}
+	heard := w.seen
 	for _, e := range resp.Events {
+		if e.Kv.ModRevision <= heard { // another member has told it
+			continue
+		}
 		event := Event{Revision: e.Kv.ModRevision, Key: strings.TrimPrefix(string(e.Kv.Key), w.prefix), Lease: e.Kv.Lease, At: now}
 		if e.Type != clientv3.EventTypeDelete {
 			event.Value = append([]byte{}, e.Kv.Value...)
 		}
 		w.events = append(w.events, event)
+		w.seen = e.Kv.ModRevision
 	}
 	close(w.changed)
 	w.changed = make(chan struct{})
@@ -114,6 +154,13 @@ func (w *Witness) Events(prefix string) []Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(w.events), func(e Event) bool { return !strings.HasPrefix(e.Key, prefix) })
+}
+
+// Since are all changes after the first n, in order.
+func (w *Witness) Since(n int) []Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.events[n:])
 }
 
 // Last is the newest change of one key; false if there was none.
@@ -161,18 +208,72 @@ func (w *Witness) Catch() int64 {
 	return w.Put(key, "")
 }
 
-// Put writes a key under the prefix and returns the revision, once the witness has seen it.
+// Put writes a key under the prefix and returns the revision, once the witness has seen it. Where there are several
+// members, one of them may be away.
 func (w *Witness) Put(key, value string, opts ...clientv3.OpOption) int64 {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
-	defer cancel()
-	resp, err := w.client.Put(ctx, w.prefix+key, value, opts...)
+	revision, err := w.put(w.prefix+key, value, opts...)
 	if err != nil {
 		w.t.Fatalf("writing %q: %v", key, err)
 	}
 	w.Await(w.t, "key "+key, func() bool {
 		e, ok := w.Last(key)
-		return ok && e.Revision >= resp.Header.Revision
+		return ok && e.Revision >= revision
 	}, func() string { return "no such revision" })
-	return resp.Header.Revision
+	return revision
+}
+
+func (w *Witness) put(key, value string, opts ...clientv3.OpOption) (int64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	for {
+		for _, member := range w.members {
+			within := Patience
+			if len(w.members) > 1 {
+				within = time.Second
+			}
+			try, stop := context.WithTimeout(ctx, within)
+			resp, err := member.Put(try, key, value, opts...)
+			stop()
+			if err == nil {
+				return resp.Header.Revision, nil
+			}
+			if ctx.Err() != nil || len(w.members) == 1 {
+				return 0, err
+			}
+		}
+	}
+}
+
+// Returning begins to ask etcd to take a write, through whichever member, and returns what waits for that and says when it
+// was.
+func (w *Witness) Returning() func() time.Time {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*Patience)
+	taken := make(chan time.Time, len(w.members))
+	var asking sync.WaitGroup
+	for _, member := range w.members {
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				try, stop := context.WithTimeout(ctx, 300*time.Millisecond)
+				_, err := member.Put(try, w.prefix+"witness/writes", "")
+				stop()
+				if err == nil {
+					taken <- time.Now()
+					return
+				}
+			}
+		})
+	}
+	return func() time.Time {
+		w.t.Helper()
+		defer asking.Wait()
+		defer cancel()
+		select {
+		case at := <-taken:
+			return at
+		case <-ctx.Done():
+			w.t.Fatal("waiting for etcd to take a write")
+			return time.Time{}
+		}
+	}
 }

@@ -4,19 +4,20 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/projecteru2/eru-agent/e2e/rogue"
 )
 
 // answer is the reply to one request.
 type answer struct {
-	conn *net.TCPConn // The bare connection.
 	in   *bufio.Reader
 	out  io.Writer
 	r    *http.Request
+	exit chan<- int
 }
 
 // give answers as the mode says. It reports whether the connection can take another request.
@@ -37,28 +38,14 @@ func (a *answer) give(m mode) bool {
 	case "redirect-out":
 		return a.write(head(http.StatusFound, "Content-Length: 0", "Location: "+m.url))
 	}
-	a.misbehave(m)
-	return false
-}
-
-// misbehave gives the answers after which a connection is of no use.
-func (a *answer) misbehave(m mode) {
-	switch m.name {
-	case "silent":
-		_, _ = io.Copy(io.Discard, a.in)
-	case "reset":
-		_ = a.conn.SetLinger(0)
-	case "garbage":
-		a.write("\x00\xff\x13\x37 this is not HTTP \r\n\r\n\x00")
-	case "tls-garbage":
-		a.write("\x16\x03\x03\xff\xffthis is no handshake")
-	case "endless-headers":
-		a.repeat("HTTP/1.1 200 OK\r\n", "X-Endless: "+strings.Repeat("x", 4000)+"\r\n")
-	case "endless-body":
-		a.repeat(head(http.StatusOK, "Connection: close"), strings.Repeat("endless ", 4096))
-	case "drip":
-		a.drip(head(a.status(), "Content-Length: "+strconv.Itoa(len(a.body()))) + a.body())
+	if m.name == "perish" {
+		a.write("HTTP/1.1 200 OK\r\nContent-Len")
+		a.exit <- m.code
+		_, _ = io.Copy(io.Discard, a.in) // the end of the process ends it
+		return false
 	}
+	rogue.Answer(a.in, a.out, m.name)
+	return false
 }
 
 // status follows from the path: 200 on /, /health and /healthz, NNN on /NNN, else 404.
@@ -94,19 +81,4 @@ func head(code int, headers ...string) string {
 func (a *answer) write(s string) bool {
 	_, err := io.WriteString(a.out, s)
 	return err == nil
-}
-
-// repeat writes the first text and then the other until the client has gone.
-func (a *answer) repeat(first, then string) {
-	for ok := a.write(first); ok; ok = a.write(then) {
-	}
-}
-
-func (a *answer) drip(s string) {
-	for i := range len(s) {
-		if !a.write(s[i : i+1]) {
-			return
-		}
-		time.Sleep(time.Second)
-	}
 }

@@ -25,6 +25,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/projecteru2/eru-agent/e2e/rogue"
 )
 
 func main() {
@@ -108,7 +110,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 		}
 	}
 	if getenv("TLS") == "1" {
-		cfg.tls, err = selfSigned()
+		cfg.tls, err = rogue.SelfSigned()
 	}
 	return cfg, err
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/projecteru2/eru-agent/e2e/rogue"
 )
 
 // mode is a behaviour with its argument, as in "slow=200ms".
@@ -16,18 +18,15 @@ import (
 //	NNN, code=NNN    that status on every path
 //	redirect-self    302 to the same URL
 //	redirect-out     302 to http://192.0.2.1/, or to redirect-out=URL
-//	silent           accepts, reads and never answers
 //	refuse           no listener
-//	reset            RST right after the accept
-//	garbage          bytes that are not HTTP
-//	tls-garbage      the beginning of a TLS record that is none, on the bare connection also with TLS=1
-//	endless-headers  a status line, then headers without end
-//	endless-body     a correct head, then a body without end
-//	drip             the answer of ok, one byte a second
+//	clog             a listener whose queue is full: nobody accepts, and who connects gets no answer
+//	perish=CODE      the process exits in the middle of its answer
 //	hang             nothing is accepted or answered on any port, control included, as after SIGSTOP, until SIGCONT or,
 //	                 with hang=DURATION, for that long; the behaviour before it is then back
 //	exit=CODE        the process exits
 //	eat              the process takes memory without end, until the kernel kills it
+//
+// and those of package rogue, on the bare connection or, with TLS=1, in TLS.
 type mode struct {
 	name     string
 	code     int
@@ -37,7 +36,7 @@ type mode struct {
 
 func (m mode) String() string {
 	switch m.name {
-	case "code", "exit":
+	case "code", "exit", "perish":
 		return m.name + "=" + strconv.Itoa(m.code)
 	case "slow":
 		return m.name + "=" + m.duration.String()
@@ -49,10 +48,7 @@ func (m mode) String() string {
 func (m mode) ofProcess() bool { return m.name == "exit" || m.name == "hang" || m.name == "eat" }
 
 func plainModes() []string {
-	return []string{
-		"ok", "chunked", "redirect-self", "silent", "refuse", "reset", "garbage", "tls-garbage",
-		"endless-headers", "endless-body", "drip",
-	}
+	return append([]string{"ok", "chunked", "redirect-self", "refuse", "clog"}, rogue.Modes()...)
 }
 
 func parseMode(s string) (mode, error) {
@@ -70,13 +66,13 @@ func parseMode(s string) (mode, error) {
 		if m.code, err = strconv.Atoi(argument); err == nil && (m.code < 100 || m.code > 999) {
 			err = fmt.Errorf("status %d is not within 100 to 999", m.code)
 		}
-	case name == "exit":
+	case name == "exit", name == "perish":
 		m.code, err = strconv.Atoi(argument)
 	case name == "slow", name == "hang" && argument != "":
 		m.duration, err = time.ParseDuration(argument)
 	case s == "hang", s == "eat":
 	default:
-		err = fmt.Errorf("want one of %s, NNN, code=NNN, slow=DURATION, redirect-out, hang, exit=CODE, eat", strings.Join(plainModes(), ", "))
+		err = fmt.Errorf("want one of %s, NNN, code=NNN, slow=DURATION, redirect-out, perish=CODE, hang, exit=CODE, eat", strings.Join(plainModes(), ", "))
 	}
 	if err != nil {
 		return m, fmt.Errorf("parsing mode %q: %w", s, err)

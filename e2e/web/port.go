@@ -11,6 +11,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/projecteru2/eru-agent/e2e/rogue"
 )
 
 // port is one port that is served.
@@ -18,21 +20,23 @@ type port struct {
 	name string
 	tls  *tls.Config
 	gate *gate
+	exit chan<- int
 
 	mu       sync.Mutex
 	mode     mode
 	started  bool
 	listener *net.TCPListener
+	clog     *clog
 	count    int
 	open     map[net.Conn]struct{}
 }
 
-func newPort(name string, cfg config, g *gate) *port {
+func newPort(name string, cfg config, g *gate, exit chan<- int) *port {
 	first := cfg.mode
 	if first.ofProcess() {
 		first = mode{name: "ok"}
 	}
-	return &port{name: name, tls: cfg.tls, gate: g, mode: first, open: map[net.Conn]struct{}{}}
+	return &port{name: name, tls: cfg.tls, gate: g, exit: exit, mode: first, open: map[net.Conn]struct{}{}}
 }
 
 func (p *port) behaviour() mode {
@@ -69,12 +73,19 @@ func (p *port) behave(m mode) error {
 
 // applyLocked opens or closes the listener as the mode wants it.
 func (p *port) applyLocked() error {
-	if !p.started || p.mode.name == "refuse" {
+	p.clog.close()
+	p.clog = nil
+	if !p.started || p.mode.name == "refuse" || p.mode.name == "clog" {
 		if p.listener != nil {
 			_ = p.listener.Close()
 			p.listener = nil
 		}
-		return nil
+		if !p.started || p.mode.name == "refuse" {
+			return nil
+		}
+		var err error
+		p.clog, err = newClog(p.name)
+		return err
 	}
 	if p.listener != nil {
 		return nil
@@ -130,12 +141,7 @@ func (p *port) serve(conn *net.TCPConn) {
 	p.enter(conn)
 	defer p.leave(conn)
 	p.gate.wait()
-	switch p.behaviour().name {
-	case "reset":
-		_ = conn.SetLinger(0)
-		return
-	case "tls-garbage":
-		_, _ = conn.Write([]byte("\x16\x03\x03\xff\xffthis is no handshake"))
+	if rogue.Greet(conn, p.behaviour().name) {
 		return
 	}
 	var stream net.Conn = conn
@@ -150,7 +156,7 @@ func (p *port) serve(conn *net.TCPConn) {
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
 		p.gate.wait()
-		a := &answer{conn: conn, in: in, out: stream, r: r}
+		a := &answer{in: in, out: stream, r: r, exit: p.exit}
 		if !a.give(p.behaviour()) || r.Close {
 			return
 		}

@@ -19,7 +19,7 @@ type server struct {
 func newServer(cfg config, out *journal) *server {
 	s := &server{out: out, gate: newGate(), exit: make(chan int, 1)}
 	for _, name := range cfg.ports {
-		s.ports = append(s.ports, newPort(strings.TrimSpace(name), cfg, s.gate))
+		s.ports = append(s.ports, newPort(strings.TrimSpace(name), cfg, s.gate, s.exit))
 	}
 	return s
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/projecteru2/eru-agent/e2e/rogue"
 )
 
 // start serves one port and the control port, both chosen by the kernel, and returns their addresses.
@@ -111,11 +113,11 @@ func TestFailures(t *testing.T) {
 	for _, test := range []struct {
 		mode string
 		want error
-	}{{"reset", syscall.ECONNRESET}, {"silent", nil}, {"refuse", syscall.ECONNREFUSED}, {"ok", nil}} {
+	}{{"reset", syscall.ECONNRESET}, {"silent", nil}, {"refuse", syscall.ECONNREFUSED}, {"clog", nil}, {"ok", nil}} {
 		get(t, control+"/behave?mode="+test.mode)
 		_, err := ask(t, address, 1000)
 		var timeout net.Error
-		if silent := errors.As(err, &timeout) && timeout.Timeout(); silent != (test.mode == "silent") || !silent && !errors.Is(err, test.want) {
+		if silent := errors.As(err, &timeout) && timeout.Timeout(); silent != (test.mode == "silent" || test.mode == "clog") || !silent && !errors.Is(err, test.want) {
 			t.Errorf("mode %q: %v", test.mode, err)
 		}
 	}
@@ -128,6 +130,13 @@ func TestFailures(t *testing.T) {
 	if got, err := ask(t, address, 1000); err != nil || get(t, control+"/count") == before {
 		t.Errorf("after the hang: %q, %v", got, err)
 	}
+	get(t, control+"/behave?mode=perish%3D4")
+	if got, err := ask(t, address, 1000); got != "HTTP/1.1 200 OK\r\nContent-Len" {
+		t.Errorf("half an answer: %q, %v", got, err)
+	}
+	if code := <-s.exit; code != 4 {
+		t.Errorf("exit code %d", code)
+	}
 	get(t, control+"/behave?mode=exit%3D3")
 	if code := <-s.exit; code != 3 {
 		t.Errorf("exit code %d", code)
@@ -135,7 +144,7 @@ func TestFailures(t *testing.T) {
 }
 
 func TestTLSAndKeepAlive(t *testing.T) {
-	certificate, err := selfSigned()
+	certificate, err := rogue.SelfSigned()
 	if err != nil {
 		t.Fatal(err)
 	}

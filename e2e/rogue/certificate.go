@@ -1,4 +1,4 @@
-package main
+package rogue
 
 import (
 	"crypto/ecdsa"
@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// selfSigned is a TLS configuration with a fresh certificate for "web", "localhost" and 127.0.0.1.
-func selfSigned() (*tls.Config, error) {
+// SelfSigned is a TLS configuration with a fresh certificate for "web", "localhost" and 127.0.0.1, and for more names, which
+// may be of any ASCII.
+func SelfSigned(more ...string) (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("generating a key: %w", err)
@@ -23,7 +24,7 @@ func selfSigned() (*tls.Config, error) {
 		SerialNumber: big.NewInt(1),
 		Subject:      pkix.Name{CommonName: "web"},
 		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(10, 0, 0),
-		DNSNames: []string{"web", "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		DNSNames: append([]string{"web", "localhost"}, more...), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
