@@ -1,0 +1,120 @@
+package stage
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+const pollEvery = 2 * time.Millisecond
+
+// The variables that make a copy of this program something else.
+const (
+	RoleVar = "ERU_AGENT_BENCH_ROLE"
+	SpecVar = "ERU_AGENT_BENCH_SPEC"
+)
+
+// nursery starts all processes from one thread that lives as long as the stage:
+// Pdeathsig looks at the thread that started a process.
+type nursery struct {
+	asks  chan func()
+	ended chan struct{}
+}
+
+func newNursery() *nursery {
+	n := &nursery{asks: make(chan func()), ended: make(chan struct{})}
+	go func() {
+		defer close(n.ended)
+		runtime.LockOSThread()
+		for ask := range n.asks {
+			ask()
+		}
+	}()
+	return n
+}
+
+func (n *nursery) end() {
+	close(n.asks)
+	<-n.ended
+}
+
+func (n *nursery) start(c *exec.Cmd) error {
+	c.SysProcAttr = &syscall.SysProcAttr{
+		Pdeathsig: syscall.SIGKILL,
+		Setpgid:   true, // Ctrl-C is for the bench, which ends them in order
+	}
+	done := make(chan error)
+	n.asks <- func() { done <- c.Start() }
+	if err := <-done; err != nil {
+		return fmt.Errorf("starting %s: %w", c.Path, err)
+	}
+	return nil
+}
+
+// Process is a program that runs.
+type Process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// Pid is its process ID.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Signal sends it a signal.
+func (p *Process) Signal(sig syscall.Signal) error { return p.cmd.Process.Signal(sig) }
+
+// End kills it, if it lives, and waits for its end.
+func (p *Process) End() {
+	if p.cmd.Process == nil {
+		return // it was not even started
+	}
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait() // how it ended is known
+}
+
+// launch starts a program that reads from us and prints to us.
+func (s *Stage) launch(path string, env []string, args ...string) (*Process, error) {
+	c := exec.Command(path, args...)
+	c.Env, c.Stderr = append(os.Environ(), env...), os.Stderr
+	in, err := c.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", path, err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", path, err)
+	}
+	return &Process{cmd: c, in: in, out: bufio.NewReader(out)}, s.nursery.start(c)
+}
+
+// child starts a copy of this program as something else.
+func (s *Stage) child(role string, spec any) (*Process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding this program: %w", err)
+	}
+	text, err := json.Marshal(spec)
+	if err != nil {
+		return nil, fmt.Errorf("telling the %s what to do: %w", role, err)
+	}
+	return s.launch(self, []string{RoleVar + "=" + role, SpecVar + "=" + string(text)})
+}
+
+// line is the next that the process prints.
+func (p *Process) line(ctx context.Context) (string, error) {
+	defer context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() })()
+	line, err := p.out.ReadString('\n')
+	if err != nil {
+		return "", errors.Join(ctx.Err(), fmt.Errorf("reading what %s prints: %w", p.cmd.Path, err))
+	}
+	return line[:len(line)-1], nil
+}
