@@ -1,7 +1,9 @@
-# `make` alone lists what there is. ARGS goes to the command behind run, demo, test and bench: make test ARGS='-run TestUnit -v'.
+# `make` alone lists what there is. ARGS goes to the command behind run, demo, test, chaos and bench: make test ARGS='-run TestUnit -v'.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PKGS    ?= ./...
 ARGS    ?=
+FULL    ?= -full
+ROWS    ?= .
 
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -17,7 +19,7 @@ LINT  := go tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # setup comes before build
-.PHONY: help setup build run demo test check lint vet fmt bench docs tidy install clean
+.PHONY: help setup build run demo test chaos check lint vet fmt vuln bench docs tidy install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +39,12 @@ demo: setup build ## show a container's life from start to kill, with times, in 
 # The race detector is the only thing here that needs cgo. One package at a time: several work on the machine's one Docker.
 test: ## run every test, with the race detector, real Docker and real etcd
 	@scripts/setup test
-	CGO_ENABLED=1 go test -race -p 1 -timeout 15m $(ARGS) $(PKGS)
+	CGO_ENABLED=1 go test -race -p 1 -timeout 15m $(ARGS) $$(go list $(PKGS) | grep -v /e2e/chaos$$)
+
+# In its own folder, so that what it prints is seen while it runs. Without the race detector: what is tested is the agent's binary.
+chaos: ## break everything around the agent, and count what a proxy would have seen that was wrong: a table (FULL= for a short one, ROWS=REGEXP for some)
+	@scripts/setup test
+	cd e2e/chaos && go test -count=1 -timeout 30m -run '$(ROWS)' $(FULL) $(ARGS)
 
 check: vet lint build ## format, vet, lint, tidy, generated docs, and what the binary links; leaves no diff
 	$(LINT) fmt --diff
@@ -55,9 +62,15 @@ lint: ## run golangci-lint (the first time it is built: some minutes)
 fmt: ## format the code
 	$(LINT) fmt
 
-bench: ## measure, and print the figures as a table
-	@scripts/setup test
-	go run ./e2e/bench $(ARGS)
+vuln: ## look for known vulnerabilities in what the code reaches (needs vuln.go.dev)
+	@scripts/vuln
+
+# Against an etcd of go.mod's version, as a process of its own. What there is to choose: make bench ARGS=-help
+bench: ## measure the agent against yardsticks in the same run, and print ours, theirs and the limit, in 15 minutes
+	@scripts/setup
+	$(BUILD) -o bin/ ./cmd/eru-agent ./e2e/web ./bench
+	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
+	bin/bench -version '$(VERSION)' $(ARGS)
 
 docs: build ## generate docs/cli.md and agent.yaml.example
 	bin/eru-agent-dev docs
