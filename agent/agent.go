@@ -6,6 +6,7 @@ package agent
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -52,6 +53,8 @@ type Agent struct {
 	lives   map[string]*life          // by container ID
 	prior   map[string][]status.Found // by container ID: what no life has taken over yet
 	present map[string]bool           // what Docker listed last, true for what runs; nil before
+	listed  time.Time                 // when it was asked for that
+	gone    map[string]time.Time      // what was removed since then, and when
 	epoch   uint64
 	synced  bool           // all details of the first listing have come
 	unseen  map[*life]bool // of those, whose first verdict has not
@@ -67,7 +70,7 @@ func New(cfg Config, events <-chan watcher.Event, checks Checks, publish Publish
 	return &Agent{
 		cfg: cfg, events: events, checks: checks, publish: publish, parser: parser, log: log, metrics: metrics,
 		calls: make(chan func()), drains: drains,
-		lives: map[string]*life{}, prior: map[string][]status.Found{}, unseen: map[*life]bool{},
+		lives: map[string]*life{}, prior: map[string][]status.Found{}, gone: map[string]time.Time{}, unseen: map[*life]bool{},
 	}
 }
 
@@ -151,9 +154,10 @@ func (a *Agent) event(e watcher.Event) {
 	case watcher.Exited:
 		a.exited(e)
 	case watcher.Removed:
-		a.removed(e.ID)
+		a.removed(e)
 	case watcher.Listed:
-		a.present = e.Present
+		a.present, a.listed = e.Present, e.At
+		maps.DeleteFunc(a.gone, func(_ string, at time.Time) bool { return at.Before(e.At) })
 		a.retireOrphans()
 	case watcher.Synced:
 		a.beginFirstPass()

@@ -144,13 +144,16 @@ func (a *Agent) exited(e watcher.Event) {
 }
 
 // removed ends what is known of a container, its key and its series.
-func (a *Agent) removed(id string) {
+func (a *Agent) removed(e watcher.Event) {
+	id := e.ID
 	if l, ok := a.lives[id]; ok {
 		a.publish.Retire(l.key)
 		a.checks.Remove(id)
 		delete(a.lives, id)
 		a.metrics.died(l, a.lives)
 	}
-	delete(a.present, id)
-	a.retireOrphans()
+	a.gone[id] = e.At
+	if found, ok := a.prior[id]; ok {
+		a.retireOrphan(id, found)
+	}
 }

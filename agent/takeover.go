@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -55,23 +56,42 @@ func (a *Agent) takeOver(l *life, found []status.Found) {
 
 // retireOrphans says stopped of what an earlier agent published of containers
 // that do not run any more, and deletes it where they are gone. A listing may be
-// late with an end, never early.
+// late with an end, never early; of a life that another agent published and that
+// began after it, it knows nothing.
 func (a *Agent) retireOrphans() {
 	if a.present == nil {
 		return
 	}
 	for id, found := range a.prior {
 		runs, exists := a.present[id]
+		_, gone := a.gone[id]
 		switch {
+		case gone:
+			a.retireOrphan(id, found)
+		case a.younger(found): // the next listing, or its events, will tell
 		case runs: // its details are still to come
 		case exists: // and so are this one's, but it is not to be sent to meanwhile
 			a.publishEnded(found, reasonExited, "")
 		default:
-			delete(a.prior, id)
-			a.publishEnded(found, reasonGone, "not among the containers that this agent watches")
-			a.retire(found)
+			a.retireOrphan(id, found)
 		}
 	}
+}
+
+// younger says whether a life that was found began after Docker was asked for
+// the last listing. A start in the future is one by a clock that was set back
+// since, and tells nothing.
+func (a *Agent) younger(found []status.Found) bool {
+	now := time.Now()
+	return slices.ContainsFunc(found, func(f status.Found) bool {
+		return f.Status.Started.After(a.listed) && !f.Status.Started.After(now)
+	})
+}
+
+func (a *Agent) retireOrphan(id string, found []status.Found) {
+	delete(a.prior, id)
+	a.publishEnded(found, reasonGone, "not among the containers that this agent watches")
+	a.retire(found)
 }
 
 func (a *Agent) publishEnded(found []status.Found, reason, detail string) {

@@ -372,6 +372,45 @@ func TestOrphansWhenDockerListedFirst(t *testing.T) {
 	})
 }
 
+// Another agent may have published a life that began after Docker was asked for
+// the listing: neither that it is missing there nor that it stood still says
+// anything of it.
+func TestOrphansThatBeganAfterTheListing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nodeConfig())
+		asked := time.Now()
+		time.Sleep(time.Second)
+		again, young, ended := box("c1", plainLabels()), box("c2", plainLabels()), box("c3", plainLabels())
+		heardOf := box("c4", plainLabels())
+		for _, c := range []*watcher.Container{&again, &young, &ended, &heardOf} {
+			c.Started = asked.Add(time.Millisecond)
+		}
+		r.send(watcher.Event{Kind: watcher.Listed, At: asked, Present: map[string]bool{"c1": false}})
+		r.removed("c4") // which nobody had told of
+		r.adopt(foundOf(again, status.StateHealthy, ""), foundOf(young, status.StateHealthy, ""),
+			foundOf(ended, status.StateHealthy, ""), foundOf(heardOf, status.StateHealthy, ""))
+		r.says("c4 stopped gone", "c4 deleted web/web")
+		r.removed("c3")
+		r.says("c3 stopped gone", "c3 deleted web/web")
+		r.running(again)
+		r.says("c1 healthy")
+		r.listed("c1")
+		r.says("c2 stopped gone", "c2 deleted web/web")
+	})
+}
+
+// Where the clock was set back since, every life began in the future.
+func TestOrphansOfTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nodeConfig())
+		c := box("c1", plainLabels())
+		c.Started = time.Now().Add(time.Hour)
+		r.listed()
+		r.adopt(foundOf(c, status.StateHealthy, ""))
+		r.says("c1 stopped gone", "c1 deleted web/web")
+	})
+}
+
 // etcd was restored from a backup: the agent knows better.
 func TestAdoptedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

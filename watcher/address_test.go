@@ -228,8 +228,8 @@ func TestListingWithoutNetworks(t *testing.T) {
 	web := f.s.Run(ours("web"))
 	f.expect(Running, web.ID)
 	f.tells()
-	all, ok := f.w.listUntil(f.soon())
-	if r := (&record{phase: phaseRunning, c: Container{Name: "web", Networks: map[string]netip.Addr{"bridge": loopback}}}); !ok || r.differs(all[web.ID], all) {
+	l, ok := f.w.listUntil(f.soon())
+	if r := (&record{phase: phaseRunning, c: Container{Name: "web", Networks: map[string]netip.Addr{"bridge": loopback}}}); !ok || r.differs(l.all[web.ID], l.all) {
 		t.Error("a listing without networks differs")
 	}
 	if got := f.inspects(web.ID); got != 1 {

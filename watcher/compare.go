@@ -34,7 +34,7 @@ func (k *keeper) compare(ctx context.Context, l listing) {
 	for id := range present {
 		k.known[id].listed = true
 	}
-	k.tell(ctx, Event{Kind: Listed, Present: present})
+	k.tell(ctx, Event{Kind: Listed, Present: present, At: l.asked})
 	k.maybeSynced(ctx)
 }
 

@@ -76,7 +76,7 @@ type Event struct {
 	// a listing may lag behind an end, and what was told or heard to run since
 	// counts as running.
 	Present map[string]bool
-	At      time.Time // when the agent learnt it
+	At      time.Time // when the agent learnt it; of Listed, when it asked
 }
 
 // Exit says how a process ended.

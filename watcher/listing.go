@@ -25,6 +25,7 @@ type listed struct {
 // listing is what Docker knows at one moment. A periodic one finds nothing new
 // unless an event was lost.
 type listing struct {
+	asked    time.Time
 	all      map[string]listed
 	periodic bool
 }
@@ -42,27 +43,29 @@ func (w *Watcher) list(ctx context.Context) {
 		case <-tick.C:
 			periodic = true
 		}
-		all, ok := w.listUntil(ctx)
+		l, ok := w.listUntil(ctx)
 		if !ok {
 			return
 		}
+		l.periodic = periodic
 		select {
-		case w.listings <- listing{all, periodic}:
+		case w.listings <- l:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (w *Watcher) listUntil(ctx context.Context) (map[string]listed, bool) {
+func (w *Watcher) listUntil(ctx context.Context) (listing, bool) {
 	wait := newBackOff()
 	for failures := 0; ; failures++ {
+		asked := time.Now()
 		all, err := w.listOnce(ctx)
 		if err == nil {
 			if failures > 0 {
 				w.askSubscription() // one that was asked for meanwhile may never be answered
 			}
-			return all, true
+			return listing{asked: asked, all: all}, true
 		}
 		w.listOK.Store(false)
 		if failures%60 == 5 {
@@ -70,7 +73,7 @@ func (w *Watcher) listUntil(ctx context.Context) (map[string]listed, bool) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, false
+			return listing{}, false
 		case <-time.After(wait.NextBackOff()):
 		}
 	}
