@@ -32,7 +32,7 @@ func (w *Writer) parts() [][]known {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	parts := [][]known{nil} // without a key there is still the owner record
-	for key, e := range w.entries {
+	for key, e := range w.keys.entries {
 		if len(parts[len(parts)-1]) == maxKeys {
 			parts = append(parts, nil)
 		}
@@ -74,7 +74,7 @@ func (w *Writer) learn(k known, got *etcdserverpb.RangeResponse) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e, ok := w.entries[k.key]
+	e, ok := w.keys.entries[k.key]
 	if !ok || rev == k.rev {
 		return
 	}
@@ -83,4 +83,5 @@ func (w *Writer) learn(k known, got *etcdserverpb.RangeResponse) {
 		w.log.Warn("somebody else changed a key of this node; writing it again", zap.String("key", k.key), zap.Int64("revision", rev))
 	}
 	e.rev, e.has, e.hasLease = rev, has, lease
+	w.keys.sort(e)
 }

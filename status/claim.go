@@ -110,13 +110,12 @@ func (w *Writer) scan(ctx context.Context) ([]Found, error) {
 		return nil, fmt.Errorf("looking for the keys of node %q: %w", w.id.Node, err)
 	}
 	w.mu.Lock()
-	for _, e := range w.entries {
+	for _, e := range w.keys.entries {
 		e.rev = unknown
+		w.keys.sort(e)
 	}
 	for _, key := range keys {
-		if _, ok := w.entries[key]; !ok {
-			w.entries[key] = &entry{key: key, rev: unknown}
-		}
+		w.keys.change(key, true, func(e *entry) { e.rev = unknown })
 	}
 	w.mu.Unlock()
 	if err := w.audit(ctx); err != nil {
@@ -158,7 +157,7 @@ func (w *Writer) found(keys []string) []Found {
 	var found []Found
 	for _, key := range keys {
 		k, err := w.store.keys.parse(key)
-		e, ok := w.entries[key]
+		e, ok := w.keys.entries[key]
 		if err != nil || !ok || e.rev == 0 {
 			continue
 		}

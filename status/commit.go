@@ -31,12 +31,12 @@ type write struct {
 func (w *Writer) nextBatch() batch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pruneLocked()
-	b := batch{entries: pick(w.entries), pending: w.pendingLocked()}
+	w.keys.prune()
+	b := batch{entries: w.keys.pick(), pending: w.keys.due()}
 	for _, e := range b.entries {
 		wr := write{plain: e.plain, lease: e.lease, detected: e.detected}
 		if e.next() == put {
-			wr.value = e.want.Encode(w.seq + 1)
+			wr.value = stamp(e.plain, w.seq+1)
 		}
 		b.writes = append(b.writes, wr)
 	}
@@ -90,12 +90,14 @@ func (w *Writer) acknowledge(b batch, rev int64) {
 		wr := b.writes[i]
 		if wr.value == nil {
 			e.rev, e.has, e.hasLease = 0, nil, 0
+			w.keys.sort(e)
 			continue
 		}
 		e.rev, e.has, e.hasLease = rev, wr.plain, wr.lease
+		w.keys.sort(e)
 		w.metrics.latency.Observe(now.Sub(wr.detected).Seconds())
 	}
-	w.metrics.queue.Set(float64(w.pendingLocked()))
+	w.metrics.queue.Set(float64(w.keys.due()))
 	w.announceLocked()
 	w.metrics.transactions.Inc()
 	w.metrics.keys.Add(float64(len(b.entries)))
@@ -106,6 +108,7 @@ func (w *Writer) outcomeUnknown(b batch) {
 	defer w.mu.Unlock()
 	for _, e := range b.entries {
 		e.rev = unknown
+		w.keys.sort(e)
 	}
 }
 
@@ -115,7 +118,8 @@ func (w *Writer) leaseLost(b batch) {
 	defer w.mu.Unlock()
 	for i, e := range b.entries {
 		if e.lease != 0 && e.lease == b.writes[i].lease {
-			e.want = nil
+			e.plain = nil
+			w.keys.sort(e)
 		}
 	}
 	w.log.Info("the node's session ended before its record was written")

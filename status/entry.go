@@ -2,25 +2,20 @@ package status
 
 import (
 	"bytes"
-	"cmp"
-	"slices"
+	"strconv"
 	"time"
 )
 
 // unknown is the revision of a key whose last write has no known outcome.
 const unknown = -1
 
-// value is what can be written: Status or Node.
-type value interface{ Encode(seq uint64) []byte }
-
 // entry is one key of this node: what it shall hold and what it is known to
 // hold. A write is due while they differ; a write that failed changes only what
 // is known, so nothing has to be queued again.
 type entry struct {
 	key   string
-	want  value  // nil: leave the key as it is
-	plain []byte // want without sequence, to compare
-	lease int64  // that the wanted value hangs on, 0 for none
+	plain []byte // the wanted value, without sequence; nil: leave the key as it is
+	lease int64  // that it hangs on, 0 for none
 	gone  bool   // delete, once what is wanted has been written
 
 	rev      int64  // ModRevision known, 0 absent, or unknown
@@ -45,7 +40,7 @@ func (e *entry) next() doing {
 	switch {
 	case e.gone && e.rev == 0:
 		return forget
-	case e.want != nil && (e.rev == 0 || e.lease != e.hasLease || !bytes.Equal(e.plain, e.has)):
+	case e.plain != nil && (e.rev == 0 || e.lease != e.hasLease || !bytes.Equal(e.plain, e.has)):
 		return put
 	case e.gone:
 		return remove
@@ -60,52 +55,29 @@ func (e *entry) due() bool {
 	return n == put || n == remove
 }
 
-// batch limits of one transaction: etcd takes 128 operations (FACTS) and
-// 1.5 MiB.
-const (
-	maxKeys  = 120
-	maxBytes = 1 << 20
-)
+// unstamped ends a status that was encoded with sequence 0. A node's value ends
+// otherwise, and bears no sequence.
+const unstamped = `"seq":0}`
 
-// pick returns the entries of the next transaction: bad news first, then what
-// has waited longest. Values that hang on a lease go alone, because a lease
-// that is gone fails the whole transaction.
-func pick(entries map[string]*entry) []*entry {
-	var due []*entry
-	for _, e := range entries {
-		if e.due() {
-			due = append(due, e)
-		}
+// stamp is plain as transaction seq writes it.
+func stamp(plain []byte, seq uint64) []byte {
+	if !bytes.HasSuffix(plain, []byte(unstamped)) {
+		return plain
 	}
-	slices.SortFunc(due, func(a, b *entry) int {
-		return cmp.Or(rank(a)-rank(b), a.detected.Compare(b.detected), cmp.Compare(a.key, b.key))
-	})
-	size := 0
-	for i, e := range due {
-		size += len(e.plain) + len(e.key)
-		if i == maxKeys || (i > 0 && size > maxBytes) || (i > 0 && (e.lease != 0) != (due[0].lease != 0)) {
-			return due[:i]
-		}
-	}
-	return due
-}
-
-func rank(e *entry) int {
-	switch {
-	case e.bad:
-		return 0
-	case e.lease != 0:
-		return 1
-	default:
-		return 2
-	}
+	b := make([]byte, 0, len(plain)+20)
+	b = append(b, plain[:len(plain)-len("0}")]...)
+	return append(strconv.AppendUint(b, seq, 10), '}')
 }
 
 // normal is a stored value without its sequence, or as it is if it is not to
 // the byte what this package writes: then it differs from every wanted one.
 func normal(stored []byte) []byte {
-	if s, err := Decode(stored); err == nil && bytes.Equal(s.Encode(s.Seq), stored) {
-		return s.Encode(0)
+	s, err := Decode(stored)
+	if err != nil {
+		return stored
+	}
+	if plain := s.Encode(0); bytes.Equal(stamp(plain, s.Seq), stored) {
+		return plain
 	}
 	return stored
 }

@@ -18,7 +18,7 @@ func PathOf(prefix string, k Key) string { return newLayout(prefix).container(k)
 func (w *Writer) Kept() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.entries)
+	return len(w.keys.entries)
 }
 
 // ForgetRefusal lets time pass after a refused password.

@@ -89,18 +89,20 @@ const maxValue = 256 << 10
 // ReasonTooLarge says that a status would not have fitted into etcd.
 const ReasonTooLarge = "too_large"
 
-// bounded is s, or what can be said of it within maxValue.
-func (s Status) bounded() Status {
-	size := len(s.Encode(0))
+// bounded is s, or what can be said of it within maxValue, and that encoded
+// without a sequence.
+func (s Status) bounded() (Status, []byte) {
+	plain := s.Encode(0)
+	size := len(plain)
 	if size <= maxValue {
-		return s
+		return s, plain
 	}
 	b := Status{ID: s.ID, State: s.State, Since: s.Since, Started: s.Started,
 		Reason: ReasonTooLarge, Detail: fmt.Sprintf("the status has %d bytes, and at most %d are published", size, maxValue)}
 	if b.State == StateHealthy {
 		b.State = StateInvalid // nobody would know where to send traffic
 	}
-	return b
+	return b, b.Encode(0)
 }
 
 // mustMarshal encodes what always encodes: strings, maps of strings, and times
@@ -165,7 +167,7 @@ func (n Node) holds(owner Owner) bool {
 }
 
 // Encode returns the JSON of n; a node's value bears no sequence.
-func (n Node) Encode(uint64) []byte {
+func (n Node) Encode() []byte {
 	n.Agent.Started = n.Agent.Started.UTC()
 	return mustMarshal(n)
 }

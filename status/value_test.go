@@ -53,7 +53,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		if n, err := status.DecodeNode(value); err == nil {
-			n.Encode(0)
+			n.Encode()
 		}
 		s, err := status.Decode(value)
 		if err != nil {

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,10 +59,10 @@ type Writer struct {
 	metrics *WriterMetrics
 	wake    chan struct{}
 
-	mu      sync.Mutex
-	entries map[string]*entry
-	synced  bool          // etcd answered the last call
-	moved   chan struct{} // closed at the next acknowledgement
+	mu     sync.Mutex
+	keys   inventory
+	synced bool          // etcd answered the last call
+	moved  chan struct{} // closed at the next acknowledgement
 
 	auditEvery time.Duration
 	claimed    atomic.Bool
@@ -75,54 +76,50 @@ type Writer struct {
 // NewWriter returns a Writer; nothing is written before Run.
 func NewWriter(store *Store, id Identity, log *zap.Logger, metrics *WriterMetrics) *Writer {
 	return &Writer{store: store, id: id, log: log, metrics: metrics,
-		wake: make(chan struct{}, 1), entries: map[string]*entry{}, moved: make(chan struct{}), auditEvery: auditEvery}
+		wake: make(chan struct{}, 1), keys: newInventory(), moved: make(chan struct{}), auditEvery: auditEvery}
 }
 
 // Set says what the key of a container shall hold; detected is when its cause
 // was known. A status that is too large for etcd is published without what makes
 // it so, and not as healthy.
 func (w *Writer) Set(k Key, s Status, detected time.Time) {
-	s = s.bounded()
-	w.want(w.store.keys.container(k), s, 0, detected, s.State != StateHealthy)
+	s, plain := s.bounded()
+	w.want(w.store.keys.container(k), plain, 0, detected, s.State != StateHealthy)
 }
 
 // SetNode says what the node's key shall hold while lease lives.
 func (w *Writer) SetNode(n Node, lease int64) {
-	w.want(w.store.keys.node(w.id.Node), n, lease, time.Now(), false)
+	w.want(w.store.keys.node(w.id.Node), n.Encode(), lease, time.Now(), false)
 }
 
-func (w *Writer) want(key string, v value, lease int64, detected time.Time, bad bool) {
+func (w *Writer) want(key string, plain []byte, lease int64, detected time.Time, bad bool) {
+	w.change(key, true, func(e *entry) {
+		if bytes.Equal(plain, e.has) {
+			plain = e.has // one is kept
+		}
+		e.plain, e.lease, e.detected, e.bad, e.gone = plain, lease, detected, bad, false
+	})
+}
+
+func (w *Writer) change(key string, create bool, do func(*entry)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e, ok := w.entries[key]
-	if !ok {
-		e = &entry{key: key}
-		w.entries[key] = e
+	w.keys.change(key, create, do)
+	if len(w.keys.waiting) > 0 {
+		w.nudgeLocked()
 	}
-	e.want, e.plain, e.lease, e.detected, e.bad, e.gone = v, v.Encode(0), lease, detected, bad, false
-	w.nudgeLocked()
 }
 
 // Retire deletes a container's key, after what was last wanted of it has been
 // written, so that readers see it stopped first.
 func (w *Writer) Retire(k Key) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if e, ok := w.entries[w.store.keys.container(k)]; ok {
-		e.gone = true
-		w.nudgeLocked()
-	}
+	w.change(w.store.keys.container(k), false, func(e *entry) { e.gone = true })
 }
 
 // Drop deletes a container's key at once: the container lives on under
 // another one.
 func (w *Writer) Drop(k Key) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if e, ok := w.entries[w.store.keys.container(k)]; ok {
-		e.gone, e.want, e.bad = true, nil, false
-		w.nudgeLocked()
-	}
+	w.change(w.store.keys.container(k), false, func(e *entry) { e.gone, e.plain, e.bad = true, nil, false })
 }
 
 // Claimed says whether this instance has ever owned the node.
@@ -135,7 +132,7 @@ func (w *Writer) Settled() bool {
 	return w.settledLocked()
 }
 
-func (w *Writer) settledLocked() bool { return w.synced && w.pendingLocked() == 0 }
+func (w *Writer) settledLocked() bool { return w.synced && w.keys.due() == 0 }
 
 // Wait returns when etcd holds all that is wanted, or ctx's error.
 func (w *Writer) Wait(ctx context.Context) error {
@@ -157,17 +154,7 @@ func (w *Writer) Wait(ctx context.Context) error {
 func (w *Writer) pending() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.pendingLocked()
-}
-
-func (w *Writer) pendingLocked() int {
-	n := 0
-	for _, e := range w.entries {
-		if e.due() {
-			n++
-		}
-	}
-	return n
+	return w.keys.due()
 }
 
 func (w *Writer) nudgeLocked() {
@@ -222,15 +209,7 @@ func (w *Writer) failed(err error, failures int) {
 func (w *Writer) prune() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pruneLocked()
-}
-
-func (w *Writer) pruneLocked() {
-	for key, e := range w.entries {
-		if e.next() == forget {
-			delete(w.entries, key)
-		}
-	}
+	w.keys.prune()
 }
 
 func (w *Writer) setSynced(synced bool) {
