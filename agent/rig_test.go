@@ -31,7 +31,7 @@ type rig struct {
 func checkConfig() healthcheck.Config {
 	return healthcheck.Config{
 		Interval: 5 * time.Second, Timeout: 2 * time.Second, StartInterval: 200 * time.Millisecond,
-		RetryInterval: time.Second, MinInterval: 100 * time.Millisecond, Concurrency: 16,
+		RetryInterval: time.Second, MinInterval: 100 * time.Millisecond, Grid: healthcheck.DefaultGrid, Concurrency: 16,
 	}
 }
 

@@ -97,9 +97,13 @@ func (c *config) healthFlags(f *pflag.FlagSet) {
 	f.DurationVar(&c.health.Timeout, "healthcheck.timeout", 2*time.Second, "of one probe: connect, TLS and answer together")
 	f.DurationVar(&c.health.StartInterval, "healthcheck.start_interval", 200*time.Millisecond, "first wait of a container that has not passed yet; it grows to the interval")
 	f.DurationVar(&c.health.RetryInterval, "healthcheck.retry_interval", time.Second, "between probes of a container that has passed before and fails")
-	f.DurationVar(&c.health.MinInterval, "healthcheck.min_interval", healthcheck.Grid, "least interval that a label may ask for")
+	f.DurationVar(&c.health.MinInterval, "healthcheck.min_interval", leastWait, "least interval that a label may ask for")
+	f.DurationVar(&c.health.Grid, "healthcheck.grid", healthcheck.DefaultGrid, "step on which probes start together, which is what makes them cheap; intervals are rounded down to it")
 	f.IntVar(&c.health.Concurrency, "healthcheck.concurrency", 256, "probes under way at once")
 }
+
+// leastWait is the least that any wait between probes may be set to.
+const leastWait = 100 * time.Millisecond
 
 // rule says what the value of one key must be.
 type rule struct {
@@ -125,15 +129,18 @@ func rules() []rule {
 		{"etcd.tls.key", "a key beside etcd.tls.cert, and a certificate beside the key", func(c *config) bool { return (c.etcd.tls.Cert == "") == (c.etcd.tls.Key == "") }, "etcd.tls.cert"},
 		least("etcd.session_ttl", 2*time.Second, func(c *config) time.Duration { return c.etcd.sessionTTL }),
 		least("etcd.timeout", 100*time.Millisecond, func(c *config) time.Duration { return c.etcd.timeout }),
-		least("healthcheck.min_interval", healthcheck.Grid, func(c *config) time.Duration { return c.health.MinInterval }),
+		least("healthcheck.min_interval", leastWait, func(c *config) time.Duration { return c.health.MinInterval }),
 		{"healthcheck.interval", "a duration from healthcheck.min_interval to 1h, as 5s", func(c *config) bool {
 			return c.health.Interval >= c.health.MinInterval && c.health.Interval <= healthcheck.MaxInterval
 		}, ""},
 		{"healthcheck.timeout", "a duration from 10ms to 10s, as 2s", func(c *config) bool {
 			return c.health.Timeout >= healthcheck.MinTimeout && c.health.Timeout <= healthcheck.MaxTimeout
 		}, ""},
-		least("healthcheck.start_interval", healthcheck.Grid, func(c *config) time.Duration { return c.health.StartInterval }),
-		least("healthcheck.retry_interval", healthcheck.Grid, func(c *config) time.Duration { return c.health.RetryInterval }),
+		least("healthcheck.start_interval", leastWait, func(c *config) time.Duration { return c.health.StartInterval }),
+		least("healthcheck.retry_interval", leastWait, func(c *config) time.Duration { return c.health.RetryInterval }),
+		{"healthcheck.grid", "a duration from 10ms to 1s, as 100ms", func(c *config) bool {
+			return c.health.Grid >= healthcheck.MinGrid && c.health.Grid <= healthcheck.MaxGrid
+		}, ""},
 		{"healthcheck.concurrency", "a number from 1 to 10000", func(c *config) bool { return c.health.Concurrency >= 1 && c.health.Concurrency <= 10000 }, ""},
 		{"api.addr", "host:port, as 127.0.0.1:12345", func(c *config) bool { return validHostPort(c.api.addr) }, ""},
 		{"log.level", "debug, info, warn or error", func(c *config) bool { return validLevel(c.log.level) }, ""},

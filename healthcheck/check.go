@@ -26,13 +26,14 @@ const (
 )
 
 // Config holds the defaults and limits of every check; none may be zero.
-// Waits are rounded down to Grid, but never to less than one step of it.
+// Waits are rounded down to Grid; what is shorter than it stays as it is.
 type Config struct {
 	Interval      time.Duration // between probes of a healthy container
 	Timeout       time.Duration // of one attempt: connect, TLS and answer together
 	StartInterval time.Duration // first wait of a container that has not passed yet, grows to Interval
 	RetryInterval time.Duration // between probes of one that passed before and fails
 	MinInterval   time.Duration // least interval that a label may ask for
+	Grid          time.Duration // step on which probes start together
 	Concurrency   int           // probes under way at once, of each container at most 8
 }
 

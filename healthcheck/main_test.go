@@ -57,7 +57,7 @@ func config() healthcheck.Config {
 	return healthcheck.Config{
 		Interval: 5 * time.Second, Timeout: 2 * time.Second,
 		StartInterval: 200 * time.Millisecond, RetryInterval: time.Second, MinInterval: 100 * time.Millisecond,
-		Concurrency: 256,
+		Grid: healthcheck.DefaultGrid, Concurrency: 256,
 	}
 }
 

@@ -158,7 +158,7 @@ func (r *Runner) untilNext() time.Duration {
 		wait = r.queue[0].due - now
 	}
 	if r.flying > 0 {
-		wait = min(wait, floor(now)+Grid-now)
+		wait = min(wait, now.Truncate(r.cfg.Grid)+r.cfg.Grid-now)
 	}
 	return max(wait, 0)
 }

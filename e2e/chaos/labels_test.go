@@ -29,7 +29,7 @@ const seed = 20
 func limits() healthcheck.Config {
 	return healthcheck.Config{
 		Interval: 200 * time.Millisecond, Timeout: 2 * time.Second, StartInterval: 200 * time.Millisecond, RetryInterval: 200 * time.Millisecond,
-		MinInterval: 100 * time.Millisecond, Concurrency: 256,
+		MinInterval: 100 * time.Millisecond, Grid: healthcheck.DefaultGrid, Concurrency: 256,
 	}
 }
 
