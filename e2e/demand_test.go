@@ -1,0 +1,119 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/projecteru2/eru-agent/e2e/rig"
+	"github.com/projecteru2/eru-agent/status/etcdtest"
+	"github.com/projecteru2/eru-agent/watcher/dockertest"
+)
+
+// demand is what an agent has asked of others.
+type demand struct {
+	Inspects, Lists, Streams int // of Docker
+	Txns, Ranges, Puts       int // of etcd: the first two are calls, the last keys written
+}
+
+func (d demand) minus(b demand) demand {
+	return demand{d.Inspects - b.Inspects, d.Lists - b.Lists, d.Streams - b.Streams, d.Txns - b.Txns, d.Ranges - b.Ranges, d.Puts - b.Puts}
+}
+
+// TestDemand counts what the agent asks of Docker and etcd, step by step through a container's life. The numbers do not
+// depend on the machine: a change that makes one larger says why.
+func TestDemand(t *testing.T) {
+	etcd := etcdtest.StartProcess(t)
+	crowd := rig.NewCrowd(t, dockertest.Config{})
+	n := r.CrowdNode(t, crowd, etcd.Endpoint(), clientv3.Config{})
+	n.Flags = []string{"--healthcheck.interval", "100ms"}
+
+	var agent *rig.Agent
+	var web dockertest.Container
+	state := func(c dockertest.Container, want string) {
+		t.Helper()
+		key := "status/shop/web/" + n.Name + "/" + c.ID
+		n.Await(t, want, func() bool {
+			e, ok := n.Last(key)
+			if !ok || e.Deleted() {
+				return ok && want == "gone"
+			}
+			s := e.Status(t)
+			return strings.TrimSpace(s.State+" "+s.Reason) == want
+		}, func() string { e, _ := n.Last(key); return string(e.Value) })
+	}
+	probed := func(times int64) {
+		t.Helper()
+		until := crowd.Probed() + times
+		rig.Await(t, "probes", func() error {
+			if now := crowd.Probed(); now < until {
+				return fmt.Errorf("%d of %d", now, until)
+			}
+			return nil
+		})
+	}
+	written := demand{Txns: 1, Puts: 2} // the status and the owner's record
+	for _, step := range []struct {
+		what string
+		do   func()
+		want demand
+	}{
+		{"the first start on an empty node", func() { agent = n.Start().AwaitReady() }, demand{Lists: 1, Streams: 1, Txns: 4, Ranges: 1, Puts: 3}},
+		{"a container starts and fails its first probe", func() {
+			crowd.Behave("127.17.0.2", "silent") // so that it is starting for a while before it has failed
+			labels := crowd.Labels("shop")
+			labels["eru.health.timeout"] = "300ms"
+			web = crowd.Run(dockertest.Spec{Labels: labels})
+			state(web, "starting timeout")
+		}, demand{Inspects: 1, Txns: 2, Puts: 4}},
+		{"it passes", func() { crowd.Behave("127.17.0.2", "200"); state(web, "healthy") }, written},
+		{"it passes 30 times more", func() { probed(30) }, demand{}},
+		{"it fails", func() { crowd.Behave("127.17.0.2", "500"); state(web, "unhealthy http_code") }, written},
+		{"it fails 5 times more", func() { probed(5) }, demand{}},
+		{"it passes again", func() { crowd.Behave("127.17.0.2", "200"); state(web, "healthy") }, written},
+		{"it is paused", func() { crowd.Pause(web.ID); state(web, "paused paused") }, demand{Inspects: 1, Txns: 1, Puts: 2}},
+		{"it goes on", func() { crowd.Unpause(web.ID); state(web, "healthy") }, demand{Inspects: 1, Txns: 1, Puts: 2}},
+		{"the agent is killed and starts anew", func() {
+			crowd.ForgetEvents()
+			agent.Kill()
+			agent = n.Start().AwaitReady()
+		}, demand{Inspects: 1, Lists: 1, Streams: 1, Txns: 4, Ranges: 1, Puts: 3}},
+		{"it is asked to stop", func() { crowd.BeginStop(web.ID); state(web, "draining stop_signal") }, written},
+		{"it ends", func() { crowd.Die(web.ID, 0); state(web, "stopped exited") }, written},
+		{"it is removed", func() { crowd.Remove(web.ID); state(web, "gone") }, demand{Txns: 1, Puts: 1}},
+	} {
+		before := demandOf(t, crowd, etcd)
+		step.do()
+		if got := demandOf(t, crowd, etcd).minus(before); got != step.want {
+			t.Errorf("%s: %+v, want %+v", step.what, got, step.want)
+		}
+	}
+}
+
+func demandOf(t *testing.T, crowd *rig.Crowd, etcd *etcdtest.Server) demand {
+	t.Helper()
+	resp, err := http.Get(etcd.Endpoint() + "/metrics") //nolint:noctx // a test's
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	d := demand{Inspects: crowd.Requests(dockertest.Inspect), Lists: crowd.Requests(dockertest.List), Streams: crowd.Requests(dockertest.Events)}
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		series, value, _ := strings.Cut(lines.Text(), " ")
+		number, _ := strconv.ParseFloat(value, 64)
+		switch {
+		case strings.HasPrefix(series, "grpc_server_started_total{") && strings.Contains(series, `grpc_method="Txn"`):
+			d.Txns += int(number)
+		case strings.HasPrefix(series, "grpc_server_started_total{") && strings.Contains(series, `grpc_method="Range"`):
+			d.Ranges += int(number)
+		case series == "etcd_debugging_mvcc_put_total":
+			d.Puts += int(number)
+		}
+	}
+	return d
+}
