@@ -40,7 +40,7 @@ func TestAddressInherited(t *testing.T) {
 	l := newLedger(row, n)
 	gather(l, crowd, 3)
 	before := baseline(t, a)
-	for i := range of(12, 120) {
+	for i := range of(12, 60) {
 		h := heirs()[i%len(heirs())]
 		old := crowd.Join("old")
 		address := old.Networks["bridge"]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,9 +19,13 @@ import (
 // TestEtcd breaks etcd in all ways that a cluster knows, for each version and for one and three members.
 func TestEtcd(t *testing.T) {
 	t.Parallel()
+	var all sync.WaitGroup
+	defer all.Wait()
+	lane := func(name string, do func(*testing.T)) { // more than one at a time, because they mostly wait
+		all.Go(func() { t.Run(name, do) })
+	}
 	for _, version := range []string{rig.OldEtcd, rig.NewEtcd} {
-		t.Run(version+"x1", func(t *testing.T) {
-			t.Parallel()
+		lane(version+"x1", func(t *testing.T) {
 			s := newStage(t, version, 1)
 			s.restarted()
 			s.stopped()
@@ -30,8 +35,7 @@ func TestEtcd(t *testing.T) {
 			s.revoked()
 			s.expired()
 		})
-		t.Run(version+"x3", func(t *testing.T) {
-			t.Parallel()
+		lane(version+"x3", func(t *testing.T) {
 			s := newStage(t, version, 3)
 			s.restarted()
 			s.leaderKilled()
