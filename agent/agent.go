@@ -182,8 +182,10 @@ func (a *Agent) verdict(r healthcheck.Result) {
 		a.doubt(l, r, "starved")
 		return
 	}
-	a.log.Debug("verdict", zap.String("container", l.status.Name), zap.Bool("pass", r.Verdict.Pass),
-		zap.String("reason", string(r.Verdict.Reason)), zap.Duration("took", r.Verdict.Timings.Total))
+	if said := a.log.Check(zap.DebugLevel, "verdict"); said != nil { // asked first: the fields of one that nobody reads cost memory
+		said.Write(zap.String("container", l.status.Name), zap.Bool("pass", r.Verdict.Pass),
+			zap.String("reason", string(r.Verdict.Reason)), zap.Duration("took", r.Verdict.Timings.Total))
+	}
 	l.verified = r.At
 	a.transit(l, r.At, func() { l.judge(r.Verdict, r.At) })
 }
@@ -198,10 +200,10 @@ func (a *Agent) doubt(l *life, r healthcheck.Result, why string) {
 func (a *Agent) transit(l *life, at time.Time, change func()) {
 	was := l.status
 	change()
-	a.note(l, was)
 	if was.State != l.status.State || was.Reason != l.status.Reason || was.Detail != l.status.Detail {
-		a.publish.Set(l.key, l.status, at)
+		a.publish.Set(l.key, l.status, at) // the log can wait
 	}
+	a.note(l, was)
 }
 
 // restate publishes l's facts, and the state that follows from them; whether
@@ -209,8 +211,8 @@ func (a *Agent) transit(l *life, at time.Time, change func()) {
 func (a *Agent) restate(l *life, at time.Time) {
 	was := l.status
 	l.settle(at)
-	a.note(l, was)
 	a.publish.Set(l.key, l.status, at)
+	a.note(l, was)
 }
 
 // note counts and logs a change of state.

@@ -133,9 +133,9 @@ func (a *Agent) exited(e watcher.Event) {
 	if !ok || !l.c.Started.Equal(e.Container.Started) {
 		l = a.begin(e.Container, e.At, status.StateStopped)
 	}
+	a.transit(l, e.At, func() { l.end(e.Exit, e.At) })
 	l.epoch = 0
 	a.checks.Remove(e.ID)
-	a.transit(l, e.At, func() { l.end(e.Exit, e.At) })
 	if name := e.Container.Name; l.c.Name != name {
 		l.c.Name, l.status.Name = name, name
 		a.refile(l)

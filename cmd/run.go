@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -76,6 +77,7 @@ type daemon struct {
 }
 
 func runAgent(ctx context.Context, l *loader, cfg *config, probers []healthcheck.Prober) error {
+	frugal()
 	// SIGHUP must never end the agent, not even while it starts or stops.
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -132,6 +134,15 @@ func (d *daemon) assemble(reg *prometheus.Registry) {
 		HTTP: selfmon.HTTP{WebConfig: cfg.api.webConfig, Pprof: cfg.api.pprof},
 	}, d.agent, d.watcher.Flowing, d.store, d.writer, log.Named("selfmon"), reg)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(), d.lost)
+}
+
+// frugal lets the heap grow by a half before it is collected, where Go lets it
+// double: the node's memory is worth more than the CPU that this takes, which is
+// hardly to be measured (docs/performance.md). GOGC says otherwise.
+func frugal() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 }
 
 func identity(node string) status.Identity {

@@ -16,12 +16,18 @@ const (
 	doubtEvery = 250 * time.Millisecond
 )
 
+// life is one life of a container.
+type life struct {
+	started time.Time
+	pid     int
+}
+
 // doubt says whether Docker must be asked again before it is believed that this
 // life runs, whose process is unseen: it has just ended, or Docker's numbers are
 // not this kernel's.
 func (r *record) doubt(c Container) bool {
-	if !c.Started.Equal(r.doubted.Started) || c.Pid != r.doubted.Pid {
-		r.doubted, r.doubts = c, 0
+	if life := (life{c.Started, c.Pid}); !life.started.Equal(r.doubted.started) || life.pid != r.doubted.pid {
+		r.doubted, r.doubts = life, 0
 	}
 	r.doubts++
 	return r.doubts <= doubtsMax

@@ -37,8 +37,8 @@ type record struct {
 	died   time.Time // last die, by Docker's clock
 	heard  time.Time // when it was heard of
 
-	missed  bool      // Docker knows it no more, while its process lives
-	doubted Container // the life that was last doubted, and how often
+	missed  bool // Docker knows it no more, while its process lives
+	doubted life // that was last doubted, and how often
 	doubts  int
 }
 
@@ -87,7 +87,7 @@ func (k *keeper) tell(ctx context.Context, e Event) {
 // word acts on the newest that was heard of a container.
 func (k *keeper) word(ctx context.Context, w word) {
 	if w.refresh || w.died || w.network {
-		k.refreshSharers(ctx, w.id)
+		defer k.refreshSharers(ctx, w.id) // later than what has to be known soon
 	}
 	r, ok := k.known[w.id]
 	if !ok {
