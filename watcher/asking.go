@@ -28,6 +28,29 @@ func (k *keeper) ask(ctx context.Context, id string, r *record, relist bool) {
 	k.fly(ctx, id, r, 0)
 }
 
+// question is whether Docker has to be asked.
+type question int
+
+const (
+	none   question = iota
+	minor           // about what is known already, but for a detail
+	urgent          // about what is not known
+)
+
+// minorWait lets what is known be published first. Docker itself waits 100 ms
+// before it starts a container again.
+const minorWait = 10 * time.Millisecond
+
+// askMinor is ask for a detail.
+func (k *keeper) askMinor(ctx context.Context, id string, r *record) {
+	if r.asking {
+		r.again, r.relist = true, false
+		return
+	}
+	r.relist = false
+	k.fly(ctx, id, r, minorWait)
+}
+
 // fly asks Docker after a wait. The answer comes to learn.
 func (k *keeper) fly(ctx context.Context, id string, r *record, wait time.Duration) {
 	r.asking, r.again = true, false

@@ -40,10 +40,10 @@ func (k *keeper) stopping(ctx context.Context, r *record, sent signals, at time.
 	}
 }
 
-// died acts on Docker's die; false if Docker must be asked what it means. The
+// died acts on Docker's die, and says whether Docker must be asked what it means. The
 // kernel decides where it is asked; elsewhere a die counts that is not older
 // than the life.
-func (k *keeper) died(ctx context.Context, w word, r *record) bool {
+func (k *keeper) died(ctx context.Context, w word, r *record) question {
 	r.died, r.heard = w.diedAt, w.at
 	if r.asking {
 		r.again, r.relist = true, false
@@ -52,14 +52,17 @@ func (k *keeper) died(ctx context.Context, w word, r *record) bool {
 	exit := Exit{Known: w.exit.Known, Code: w.exit.Code, OOM: r.oom || w.exit.OOM}
 	switch {
 	case r.phase == phaseExited && r.exit.Known:
-		return true
+		return none
 	case r.phase == phaseRunning && k.deaths.fate(w.id, r.c.Pid) == fateAlive:
-		return true // it is of an earlier life
+		return none // it is of an earlier life
 	case r.phase == phaseRunning && (!older || k.deaths.fate(w.id, r.c.Pid) == fateEnded), r.phase == phaseExited && !older:
 		k.exited(ctx, w.id, r, exit, w.at)
-		return w.killed || !r.unexplained(exit)
+		if w.killed || !r.unexplained(exit) {
+			return none
+		}
+		return minor
 	}
-	return false
+	return urgent
 }
 
 // unexplained says whether SIGKILL ended the life and nobody is known to have sent it: that may have been the kernel for

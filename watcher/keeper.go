@@ -103,14 +103,19 @@ func (k *keeper) word(ctx context.Context, w word) {
 	if gone {
 		k.exited(ctx, w.id, r, Exit{OOM: r.oom}, w.at)
 	}
-	doubt := w.died && !k.died(ctx, w, r)
+	about := none
+	if w.died {
+		about = k.died(ctx, w, r)
+	}
 	if w.renewed {
 		r.died = time.Time{} // what runs now is another life, also where the clock was set back between the two
 	}
 	switch {
 	case w.removed:
 		k.removed(ctx, w.id, r)
-	case w.refresh, doubt, !ok, gone && r.missed, w.network && (r.phase == phaseRunning || r.asking):
+	case w.refresh, about == urgent, !ok, gone && r.missed, w.network && (r.phase == phaseRunning || r.asking):
 		k.ask(ctx, w.id, r, false)
+	case about == minor:
+		k.askMinor(ctx, w.id, r)
 	}
 }
