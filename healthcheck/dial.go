@@ -22,12 +22,26 @@ type Target struct {
 // at once. Close sends RST and leaves no TIME_WAIT, where FIN would leave one
 // for each probe.
 func (t Target) Dial(ctx context.Context, port uint16) (net.Conn, error) {
+	c, err := t.dial(ctx, port)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.socket.alone(); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// dial is Dial, but the connection may be to itself (see alone), which costs time
+// to find out.
+func (t Target) dial(ctx context.Context, port uint16) (*connection, error) {
 	s, err := t.open(port, lingerZero)
 	if err != nil {
 		return nil, err
 	}
 	c := s.bind(ctx)
-	if err := c.establish(s); err != nil {
+	if err := c.establish(); err != nil {
 		_ = c.Close()
 		return nil, err
 	}
@@ -41,11 +55,14 @@ func (t Target) reach(ctx context.Context, port uint16, set func(fd int) error) 
 		return err
 	}
 	if s.connected {
-		return os.NewSyscallError("close", unix.Close(s.fd))
+		return errors.Join(s.alone(), os.NewSyscallError("close", unix.Close(s.fd)))
 	}
 	c := s.bind(ctx)
 	defer func() { _ = c.Close() }()
-	return c.establish(s)
+	if err := c.establish(); err != nil {
+		return err
+	}
+	return s.alone()
 }
 
 // socket is a TCP socket that connects, or has.
@@ -105,13 +122,13 @@ func (s *socket) look() (bool, error) {
 		return false, nil
 	case err == nil, errors.Is(err, unix.EISCONN):
 		s.connected = true
-		return true, s.alone()
+		return true, nil
 	default:
 		return true, err
 	}
 }
 
-// alone finds a socket that is connected to itself: on the loopback interface
+// alone says ECONNREFUSED of a socket that is connected to itself: on the loopback interface
 // the kernel may give a socket the very port that it connects to, if nobody
 // listens there.
 func (s *socket) alone() error {
@@ -130,7 +147,7 @@ func (s *socket) alone() error {
 		own = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
 	}
 	if own == s.addr {
-		return unix.ECONNREFUSED
+		return os.NewSyscallError("connect", unix.ECONNREFUSED)
 	}
 	return nil
 }
@@ -139,13 +156,13 @@ func (s *socket) alone() error {
 // of a socket without a second one.
 type connection struct {
 	*os.File
-	peer netip.AddrPort
-	stop func() bool
+	socket *socket
+	stop   func() bool
 }
 
 // bind makes ctx the bound of everything that waits for the socket.
 func (s *socket) bind(ctx context.Context) *connection {
-	c := &connection{File: os.NewFile(uintptr(s.fd), "tcp"), peer: s.addr}
+	c := &connection{File: os.NewFile(uintptr(s.fd), "tcp"), socket: s}
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = c.SetDeadline(deadline)
 	}
@@ -154,8 +171,8 @@ func (s *socket) bind(ctx context.Context) *connection {
 }
 
 // establish waits until the socket is connected.
-func (c *connection) establish(s *socket) error {
-	if s.connected {
+func (c *connection) establish() error {
+	if c.socket.connected {
 		return nil
 	}
 	raw, err := c.SyscallConn()
@@ -165,7 +182,7 @@ func (c *connection) establish(s *socket) error {
 	var failed error
 	waited := raw.Write(func(uintptr) bool {
 		var over bool
-		over, failed = s.look()
+		over, failed = c.socket.look()
 		return over
 	})
 	if waited != nil {
@@ -184,7 +201,7 @@ func (c *connection) Close() error {
 func (c *connection) LocalAddr() net.Addr { return &net.TCPAddr{} }
 
 // RemoteAddr implements net.Conn.
-func (c *connection) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.peer) }
+func (c *connection) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.socket.addr) }
 
 var _ net.Conn = (*connection)(nil)
 

@@ -28,6 +28,23 @@ func TestConnectedToItself(t *testing.T) {
 		if err := (Target{Addr: addr}).reach(t.Context(), port, bound); !errors.Is(err, unix.ECONNREFUSED) {
 			t.Errorf("connecting to itself on %s: %v, want that nobody listens", addr, err)
 		}
+		for _, method := range []string{"GET", "HEAD"} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			s, err := Target{Addr: addr}.open(port, bound)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn := s.bind(ctx)
+			if err := conn.establish(); err != nil {
+				t.Fatal(err)
+			}
+			h := &httpProbe{port: port, method: method, path: "/", codes: codes{{200, 399}}}
+			if v := h.over(ctx, conn, Target{Addr: addr}, time.Now()); v.Reason != ReasonRefused {
+				t.Errorf("%s to itself on %s: %+v, want that nobody listens", method, addr, v)
+			}
+			_ = conn.Close()
+			cancel()
+		}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -52,12 +54,27 @@ type httpProbe struct {
 
 func (h *httpProbe) run(ctx context.Context, t Target) Verdict {
 	start := time.Now()
-	conn, err := t.Dial(ctx, h.port)
+	conn, err := t.dial(ctx, h.port)
 	if err != nil {
 		return FailFrom("connecting", err)
 	}
 	defer func() { _ = conn.Close() }()
+	return h.over(ctx, conn, t, start)
+}
 
+// over asks over a connection. One to itself is found out late: its own request
+// is its answer, and never passes.
+func (h *httpProbe) over(ctx context.Context, conn *connection, t Target, start time.Time) Verdict {
+	v := h.converse(ctx, conn, t, start)
+	if !v.Pass {
+		if err := conn.socket.alone(); errors.Is(err, unix.ECONNREFUSED) {
+			return FailFrom("connecting", err)
+		}
+	}
+	return v
+}
+
+func (h *httpProbe) converse(ctx context.Context, conn net.Conn, t Target, start time.Time) Verdict {
 	v := Verdict{Timings: Timings{Connect: time.Since(start)}}
 	if h.tls == nil {
 		return h.exchange(ctx, conn, t.Addr, start, v)
