@@ -379,7 +379,7 @@ func TestOrphansThatBeganAfterTheListing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nodeConfig())
 		asked := time.Now()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		again, young, ended := box("c1", plainLabels()), box("c2", plainLabels()), box("c3", plainLabels())
 		heardOf := box("c4", plainLabels())
 		for _, c := range []*watcher.Container{&again, &young, &ended, &heardOf} {

@@ -10,7 +10,7 @@ import (
 )
 
 // groups are what can be measured, in that order.
-var groups = []string{"cost", "quiet", "memory", "spread", "start", "death", "burst", "real"} //nolint:gochecknoglobals // never changes
+var groups = []string{"cost", "quiet", "memory", "spread", "start", "death", "burst", "real", "store"} //nolint:gochecknoglobals // never changes
 
 type options struct {
 	only []string
@@ -53,6 +53,7 @@ Groups:
   death   one end -> seen by a watcher of etcd, in turns with a bare client
   burst   half of all containers die within 0.1s, and at once, likewise
   real    life and end of real containers of this machine's Docker
+  store   what etcd carries of what agents do to it
 
 Flags:
 `
@@ -86,7 +87,7 @@ func (o *options) define(f *flag.FlagSet) {
 	list(f, "interval", "cost: `intervals` of the probes", &o.intervals, []time.Duration{time.Second, 10 * time.Second}, time.ParseDuration)
 	list(f, "kind", "cost: `kinds` of probes", &o.kinds, []string{"http", "tcp"}, among([]string{"http", "tcp"}))
 	f.IntVar(&o.rounds, "rounds", 3, "cost: rounds of each figure that has a limit; the others have one")
-	f.DurationVar(&o.span, "span", 5*time.Second, "cost, memory: how long each is watched; never less than an interval")
+	f.DurationVar(&o.span, "span", 5*time.Second, "cost, memory, store: how long each is watched; never less than an interval")
 	f.BoolVar(&o.lean, "lean", false, "cost: no yardsticks but those that limits refer to")
 	f.IntVar(&o.size, "size", 1000, "all others: containers")
 	f.DurationVar(&o.every, "every", time.Second, "all others: interval of the probes")

@@ -37,6 +37,7 @@ func (b *bench) plan() []step {
 		{"death", b.singles()},
 		{"burst", b.bursts()},
 		{"real", b.reals()},
+		{"store", b.stores()},
 	} {
 		if slices.Contains(b.only, group.name) {
 			steps = append(steps, group.steps...)

@@ -44,7 +44,7 @@ func TestDemand(t *testing.T) {
 				return ok && want == "gone"
 			}
 			s := e.Status(t)
-			return strings.TrimSpace(s.State+" "+s.Reason) == want
+			return strings.TrimSuffix(s.State+"/"+s.Reason, "/") == want
 		}, func() string { e, _ := n.Last(key); return string(e.Value) })
 	}
 	probed := func(times int64) {
@@ -69,22 +69,22 @@ func TestDemand(t *testing.T) {
 			labels := crowd.Labels("shop")
 			labels["eru.health.timeout"] = "300ms"
 			web = crowd.Run(dockertest.Spec{Labels: labels})
-			state(web, "starting timeout")
+			state(web, "starting/timeout")
 		}, demand{Inspects: 1, Txns: 2, Puts: 4}},
 		{"it passes", func() { crowd.Behave("127.17.0.2", "200"); state(web, "healthy") }, written},
 		{"it passes 30 times more", func() { probed(30) }, demand{}},
-		{"it fails", func() { crowd.Behave("127.17.0.2", "500"); state(web, "unhealthy http_code") }, written},
+		{"it fails", func() { crowd.Behave("127.17.0.2", "500"); state(web, "unhealthy/http_code") }, written},
 		{"it fails 5 times more", func() { probed(5) }, demand{}},
 		{"it passes again", func() { crowd.Behave("127.17.0.2", "200"); state(web, "healthy") }, written},
-		{"it is paused", func() { crowd.Pause(web.ID); state(web, "paused paused") }, demand{Inspects: 1, Txns: 1, Puts: 2}},
+		{"it is paused", func() { crowd.Pause(web.ID); state(web, "paused/paused") }, demand{Inspects: 1, Txns: 1, Puts: 2}},
 		{"it goes on", func() { crowd.Unpause(web.ID); state(web, "healthy") }, demand{Inspects: 1, Txns: 1, Puts: 2}},
 		{"the agent is killed and starts anew", func() {
 			crowd.ForgetEvents()
 			agent.Kill()
 			agent = n.Start().AwaitReady()
 		}, demand{Inspects: 1, Lists: 1, Streams: 1, Txns: 4, Ranges: 1, Puts: 3}},
-		{"it is asked to stop", func() { crowd.BeginStop(web.ID); state(web, "draining stop_signal") }, written},
-		{"it ends", func() { crowd.Die(web.ID, 0); state(web, "stopped exited") }, written},
+		{"it is asked to stop", func() { crowd.BeginStop(web.ID); state(web, "draining/stop_signal") }, written},
+		{"it ends", func() { crowd.Die(web.ID, 0); state(web, "stopped/exited") }, written},
 		{"it is removed", func() { crowd.Remove(web.ID); state(web, "gone") }, demand{Txns: 1, Puts: 1}},
 	} {
 		before := demandOf(t, crowd, etcd)
