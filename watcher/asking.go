@@ -20,12 +20,16 @@ func (k *keeper) refreshSharers(ctx context.Context, id string) {
 // ask has Docker asked about a container, once at a time. What an event tells
 // while Docker is asked may have overtaken the answer; a listing may not.
 func (k *keeper) ask(ctx context.Context, id string, r *record, relist bool) {
+	k.askAfter(ctx, id, r, relist, 0)
+}
+
+func (k *keeper) askAfter(ctx context.Context, id string, r *record, relist bool, wait time.Duration) {
 	if r.asking {
 		r.again, r.relist = r.again || !relist, r.relist && relist
 		return
 	}
 	r.relist = relist
-	k.fly(ctx, id, r, 0)
+	k.fly(ctx, id, r, wait)
 }
 
 // question is whether Docker has to be asked.
@@ -40,16 +44,6 @@ const (
 // minorWait lets what is known be published first. Docker itself waits 100 ms
 // before it starts a container again.
 const minorWait = 10 * time.Millisecond
-
-// askMinor is ask for a detail.
-func (k *keeper) askMinor(ctx context.Context, id string, r *record) {
-	if r.asking {
-		r.again, r.relist = true, false
-		return
-	}
-	r.relist = false
-	k.fly(ctx, id, r, minorWait)
-}
 
 // fly asks Docker after a wait. The answer comes to learn.
 func (k *keeper) fly(ctx context.Context, id string, r *record, wait time.Duration) {

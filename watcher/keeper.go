@@ -116,6 +116,6 @@ func (k *keeper) word(ctx context.Context, w word) {
 	case w.refresh, about == urgent, !ok, gone && r.missed, w.network && (r.phase == phaseRunning || r.asking):
 		k.ask(ctx, w.id, r, false)
 	case about == minor:
-		k.askMinor(ctx, w.id, r)
+		k.askAfter(ctx, w.id, r, false, minorWait)
 	}
 }
