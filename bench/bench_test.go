@@ -53,7 +53,7 @@ func TestEveryFigureIsMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	o.bin, o.json, o.svg = programs(t), filepath.Join(dir, "figures.json"), filepath.Join(dir, "plot.svg")
+	o.bin, o.json, o.svg, o.markdown = programs(t), filepath.Join(dir, "figures.json"), filepath.Join(dir, "plot.svg"), filepath.Join(dir, "tables.md")
 	var table, progress bytes.Buffer
 	if err := run(t.Context(), o, &table, &progress); err != nil {
 		t.Fatalf("%v\n%s%s", err, progress.String(), table.String())
@@ -69,6 +69,7 @@ func TestEveryFigureIsMeasured(t *testing.T) {
 		"3 deaths in 0.1s of 6 containers by kill -9", "3 deaths in 0.1s of 6 containers by Docker's word alone",
 		"3 deaths at once of 6 containers by Docker's word alone",
 		"process killed -> stopped seen", "process killed -> Docker's die", "Docker's start -> healthy seen", "answer turns 500 -> unhealthy seen",
+		"fenced writes of one status", "audits of 100 keys", "lease renewals by 100 nodes",
 	} {
 		if !strings.Contains(table.String(), what) {
 			t.Errorf("the table has no row %q", what)
@@ -77,6 +78,9 @@ func TestEveryFigureIsMeasured(t *testing.T) {
 	again := bytes.Buffer{}
 	if err := run(t.Context(), options{from: o.json}, &again, &progress); err != nil || again.String() != table.String() {
 		t.Errorf("from its JSON the table is another, error %v:\n%s", err, again.String())
+	}
+	if text, err := os.ReadFile(o.markdown); err != nil || strings.Count(string(text), "one death of 6 containers") != 2 || !strings.Contains(string(text), "| http | 3 | 0.20 s |") {
+		t.Errorf("the tables lack rows: %v\n%s", err, text)
 	}
 	if text, err := os.ReadFile(o.svg); err != nil || strings.Count(string(text), "<path") != 3 {
 		t.Errorf("want three curves: %v\n%s", err, text)

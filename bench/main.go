@@ -88,6 +88,9 @@ func publish(r *report.Report, o options, out io.Writer) error {
 	if o.json != "" {
 		err = errors.Join(err, r.Write(o.json))
 	}
+	if o.markdown != "" {
+		err = errors.Join(err, r.Markdown(o.markdown))
+	}
 	if o.svg != "" {
 		err = errors.Join(err, r.Plot(o.svg))
 	}

@@ -31,12 +31,13 @@ type options struct {
 	starts  int
 	latency int
 
-	settle  time.Duration // from the first verdicts, or the start of a yardstick, to a span
-	bin     string
-	version string
-	json    string
-	svg     string
-	from    string
+	settle   time.Duration // from the first verdicts, or the start of a yardstick, to a span
+	bin      string
+	version  string
+	json     string
+	svg      string
+	markdown string
+	from     string
 }
 
 const help = `Measures the real agent against yardsticks in one run: ours, theirs, the ratio,
@@ -100,6 +101,7 @@ func (o *options) define(f *flag.FlagSet) {
 	f.StringVar(&o.version, "version", "", "what the report calls the agent")
 	f.StringVar(&o.json, "json", "", "write all figures to `FILE`")
 	f.StringVar(&o.svg, "svg", "", "draw CPU and memory over the number of containers to `FILE`; needs the group cost")
+	f.StringVar(&o.markdown, "markdown", "", "write the tables to `FILE`, as docs/performance.md has them")
 	f.StringVar(&o.from, "from", "", "measure nothing; show what -json wrote to `FILE`")
 }
 

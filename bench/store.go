@@ -121,14 +121,17 @@ func fencedWrite(ctx context.Context, c *clientv3.Client, node string) (func(con
 
 // audit is what an agent does every minute.
 func audit(ctx context.Context, c *clientv3.Client, node string) (func(context.Context) error, error) {
-	var conditions []clientv3.Cmp
+	var puts []clientv3.Op
 	for i := range storeContainers {
-		key := fmt.Sprint(node, "/audited/", i)
-		resp, err := c.Put(ctx, key, "x")
-		if err != nil {
-			return nil, err
-		}
-		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(key), "=", resp.Header.Revision))
+		puts = append(puts, clientv3.OpPut(fmt.Sprint(node, "/audited/", i), "x"))
+	}
+	resp, err := c.Txn(ctx).Then(puts...).Commit()
+	if err != nil {
+		return nil, err
+	}
+	var conditions []clientv3.Cmp
+	for _, p := range puts {
+		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(string(p.KeyBytes())), "=", resp.Header.Revision))
 	}
 	return func(ctx context.Context) error {
 		_, err := c.Txn(ctx).If(conditions...).Else(clientv3.OpGet(node)).Commit()
