@@ -32,7 +32,8 @@ func (w *Writer) nextBatch() batch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.keys.prune()
-	b := batch{entries: w.keys.pick(), pending: w.keys.due()}
+	entries, pending := w.keys.pick()
+	b := batch{entries: entries, pending: pending}
 	for _, e := range b.entries {
 		wr := write{plain: e.plain, lease: e.lease, detected: e.detected}
 		if e.next() == put {

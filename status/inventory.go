@@ -16,7 +16,7 @@ func newInventory() inventory {
 	return inventory{entries: map[string]*entry{}, waiting: map[*entry]bool{}}
 }
 
-// change lets do alter what stands under key, if it is there or make is true.
+// change lets do alter what stands under key, if it is there or create is true.
 func (v *inventory) change(key string, create bool, do func(*entry)) {
 	e, ok := v.entries[key]
 	if !ok {
@@ -68,10 +68,10 @@ const (
 	maxBytes = 1 << 20
 )
 
-// pick returns the entries of the next transaction: bad news first, then what
-// has waited longest. Values that hang on a lease go alone, because a lease
+// pick returns the entries of the next transaction, and how many wait, these
+// included: bad news first, then what has waited longest. Values that hang on a lease go alone, because a lease
 // that is gone fails the whole transaction.
-func (v *inventory) pick() []*entry {
+func (v *inventory) pick() ([]*entry, int) {
 	var due []*entry
 	for e := range v.waiting {
 		if e.due() {
@@ -85,10 +85,10 @@ func (v *inventory) pick() []*entry {
 	for i, e := range due {
 		size += len(e.plain) + len(e.key)
 		if i == maxKeys || (i > 0 && size > maxBytes) || (i > 0 && (e.lease != 0) != (due[0].lease != 0)) {
-			return due[:i]
+			return due[:i], len(due)
 		}
 	}
-	return due
+	return due, len(due)
 }
 
 func rank(e *entry) int {
