@@ -106,12 +106,9 @@ func (r *realLife) life(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := calm(ctx); err != nil {
+	begun, err := kill(ctx, pid)
+	if err != nil {
 		return err
-	}
-	begun := kernel.Now()
-	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
-		return fmt.Errorf("killing: %w", err)
 	}
 	stopped, err := r.await(ctx, id, "stopped")
 	if err != nil {
@@ -125,6 +122,18 @@ func (r *realLife) life(ctx context.Context) error {
 	r.die.Ours = append(r.die.Ours, report.Milliseconds(monotonic(die)-begun))
 	_, err = r.docker.Command(ctx, "rm", "--force", id)
 	return err
+}
+
+// kill ends a process once all is calm, and says when.
+func kill(ctx context.Context, pid int) (time.Duration, error) {
+	if err := calm(ctx); err != nil {
+		return 0, err
+	}
+	begun := kernel.Now()
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		return 0, fmt.Errorf("killing: %w", err)
+	}
+	return begun, nil
 }
 
 // monotonic is a time of the wall clock on the one that figures are made with.
@@ -150,12 +159,9 @@ func (r *realLife) bareLife(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := calm(ctx); err != nil {
+	begun, err := kill(ctx, pid)
+	if err != nil {
 		return err
-	}
-	begun := kernel.Now()
-	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
-		return fmt.Errorf("killing: %w", err)
 	}
 	seen, err := r.bare.Await(ctx, 0, "the bare client to tell", func(s stage.Sight) bool { return s.ID == key })
 	if err != nil {

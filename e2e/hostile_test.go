@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"slices"
-	"sync/atomic"
 	"testing"
 
 	"github.com/projecteru2/eru-agent/e2e/rig"
@@ -24,7 +22,7 @@ func TestHostileContainers(t *testing.T) {
 	for _, c := range append(neighbours, plain, secure) {
 		c.Await("healthy")
 	}
-	elsewhere, asked := trap(t)
+	elsewhere, asked := rig.Trap(t)
 	before := descriptors(t, a)
 
 	for _, test := range []struct {
@@ -69,29 +67,6 @@ func TestHostileContainers(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-// trap is a URL of this machine that counts who asks for it.
-func trap(t *testing.T) (string, *atomic.Int64) {
-	t.Helper()
-	l, err := net.Listen("tcp", "0.0.0.0:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	count := &atomic.Int64{}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			count.Add(1)
-			_ = conn.Close()
-		}
-	}()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return "http://127.0.0.1:" + port + "/", count
 }
 
 func descriptors(t *testing.T, a *rig.Agent) int {

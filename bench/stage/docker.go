@@ -1,18 +1,17 @@
 package stage
 
 import (
-	"archive/tar"
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/projecteru2/eru-agent/e2e/dockercli"
 )
 
 // Docker is the machine's own, with an image of the test web server.
@@ -31,41 +30,17 @@ func (s *Stage) Docker(ctx context.Context) (*Docker, error) {
 	if host := os.Getenv("DOCKER_HOST"); host != "" {
 		d.Endpoint = host
 	}
-	program, err := os.ReadFile(s.program("web"))
-	if err != nil {
-		return nil, fmt.Errorf("reading the web server: %w", err)
-	}
-	var files bytes.Buffer
-	w := tar.NewWriter(&files)
-	err = w.WriteHeader(&tar.Header{Name: "web", Mode: 0o755, Size: int64(len(program))})
-	if err == nil {
-		_, err = w.Write(program)
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		return nil, fmt.Errorf("packing the web server: %w", err)
-	}
-	d.image, err = d.command(ctx, &files, "import", "--change", `ENTRYPOINT ["/web"]`, "-", fmt.Sprintf("eru-agent-bench-%d", os.Getpid()))
+	var err error
+	d.image, err = dockercli.Import(ctx, d.Endpoint, s.program("web"), fmt.Sprintf("eru-agent-bench-%d", os.Getpid()))
 	if err == nil {
 		s.onClose(d.clear)
 	}
 	return d, err
 }
 
-func (d *Docker) command(ctx context.Context, in io.Reader, args ...string) (string, error) {
-	c := exec.CommandContext(ctx, "docker", args...)
-	c.Env, c.Stdin = append(os.Environ(), "DOCKER_HOST="+d.Endpoint), in
-	var errs strings.Builder
-	c.Stderr = &errs
-	out, err := c.Output()
-	if err != nil {
-		return "", fmt.Errorf("running docker %s: %w: %s", args[0], err, strings.TrimSpace(errs.String()))
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
 // Command runs Docker's command line and returns what it prints.
 func (d *Docker) Command(ctx context.Context, args ...string) (string, error) {
-	return d.command(ctx, nil, args...)
+	return dockercli.Run(ctx, d.Endpoint, nil, args...)
 }
 
 // clear removes what is left, also when the run was interrupted.

@@ -2,9 +2,7 @@ package chaos
 
 import (
 	"encoding/json"
-	"net"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 	"unicode"
@@ -131,7 +129,7 @@ func TestHostileContainer(t *testing.T) {
 		h.modes("reset", "close", "cut", "reset")
 		h.modes("connect_refused", "refuse")
 	})
-	elsewhere, asked := trap(t)
+	elsewhere, asked := rig.Trap(t)
 	h.fault("container redirects", func() { h.modes("http_code", "redirect-self", "redirect-out="+elsewhere) })
 	if n := asked.Load(); n != 0 {
 		h.row.wrongly("%d redirects were followed", n)
@@ -171,26 +169,4 @@ func (h *hostile) perish() {
 	h.c.Docker("wait") // Docker learns of the end later, and starts nothing before
 	h.c.Docker("start")
 	h.l.settle(time.Now())
-}
-
-// trap is a URL of this machine that counts who asks for it.
-func trap(t *testing.T) (string, *atomic.Int64) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	count := &atomic.Int64{}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			count.Add(1)
-			_ = conn.Close()
-		}
-	}()
-	return "http://" + l.Addr().String() + "/", count
 }

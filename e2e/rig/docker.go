@@ -3,24 +3,15 @@ package rig
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
+
+	"github.com/projecteru2/eru-agent/e2e/dockercli"
 )
 
 // command runs Docker's command line.
-func (r *Rig) command(ctx context.Context, in io.Reader, args ...string) (string, error) {
-	c := exec.CommandContext(ctx, "docker", args...)
-	c.Env, c.Stdin = append(os.Environ(), "DOCKER_HOST="+r.docker), in
-	var errs strings.Builder
-	c.Stderr = &errs
-	out, err := c.Output()
-	if err != nil {
-		return "", fmt.Errorf("running docker %s: %w: %s", args[0], err, strings.TrimSpace(errs.String()))
-	}
-	return strings.TrimSpace(string(out)), nil
+func (r *Rig) command(ctx context.Context, args ...string) (string, error) {
+	return dockercli.Run(ctx, r.docker, nil, args...)
 }
 
 // Command runs Docker's command line and returns what it prints; the test ends if it fails.
@@ -28,7 +19,7 @@ func (r *Rig) Command(t testing.TB, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	out, err := r.command(ctx, nil, args...)
+	out, err := r.command(ctx, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

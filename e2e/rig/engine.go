@@ -199,7 +199,7 @@ func (e *Engine) Log() string {
 func (e *Engine) run(args ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	out, err := (&Rig{docker: e.Address()}).command(ctx, nil, args...)
+	out, err := (&Rig{docker: e.Address()}).command(ctx, args...)
 	if err != nil {
 		e.t.Errorf("clearing an engine away: %v", err)
 	}

@@ -105,10 +105,10 @@ func (n *Node) clear() {
 	defer cancel()
 	if len(n.ids) > 0 {
 		// A test may have removed some, which is an error to the command and none to us.
-		_, _ = n.command(ctx, nil, append([]string{"rm", "--force", "--volumes"}, n.ids...)...)
+		_, _ = n.command(ctx, append([]string{"rm", "--force", "--volumes"}, n.ids...)...)
 	}
 	for _, network := range n.networks {
-		if _, err := n.command(ctx, nil, "network", "rm", network); err != nil {
+		if _, err := n.command(ctx, "network", "rm", network); err != nil {
 			n.t.Errorf("clearing away: %v", err)
 		}
 	}

@@ -16,8 +16,6 @@
 package rig
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +29,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/projecteru2/eru-agent/e2e/dockercli"
 )
 
 // Patience bounds every wait; it is long, because the machine may be busy.
@@ -122,28 +122,14 @@ func (r *Rig) name(what string) string {
 func (r *Rig) makeImage() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	if _, err := r.command(ctx, nil, "version", "--format", "{{.Server.Version}}"); err != nil {
+	if _, err := r.command(ctx, "version", "--format", "{{.Server.Version}}"); err != nil {
 		return "", fmt.Errorf("these tests need a Docker Engine and its client (make test sets them up): %w", err)
 	}
 	r.used.Store(true)
 	if err := r.sweep(ctx, func(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }); err != nil {
 		return "", err
 	}
-	program, err := os.ReadFile(filepath.Join(r.dir, "web"))
-	if err != nil {
-		return "", fmt.Errorf("reading the web server: %w", err)
-	}
-	var files bytes.Buffer
-	w := tar.NewWriter(&files)
-	err = w.WriteHeader(&tar.Header{Name: "web", Mode: 0o755, Size: int64(len(program))})
-	if err == nil {
-		_, err = w.Write(program)
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		return "", fmt.Errorf("packing the web server: %w", err)
-	}
-	return r.command(ctx, &files, "import", "--change", `ENTRYPOINT ["/web"]`,
-		"--change", fmt.Sprintf("LABEL %s=%d", runLabel, os.Getpid()), "-", r.name("web"))
+	return dockercli.Import(ctx, r.docker, filepath.Join(r.dir, "web"), r.name("web"), fmt.Sprintf("LABEL %s=%d", runLabel, os.Getpid()))
 }
 
 // sweep removes what the runs that are chosen have left in Docker.
@@ -156,17 +142,17 @@ func (r *Rig) sweep(ctx context.Context, chosen func(pid int) bool) error {
 		{[]string{"network", "ls", "--filter", filter, "--format", value}, []string{"network", "rm"}},
 		{[]string{"images", "--quiet", "--filter", filter}, []string{"rmi", "--force"}},
 	} {
-		list, err := r.command(ctx, nil, kind.list...)
+		list, err := r.command(ctx, kind.list...)
 		if err != nil {
 			return err
 		}
 		for line := range strings.Lines(list) {
 			id, run, _ := strings.Cut(strings.TrimSpace(line), " ")
 			if run == "" { // Images are listed without labels.
-				run, _ = r.command(ctx, nil, "inspect", "--format", fmt.Sprintf("{{index .Config.Labels %q}}", runLabel), id)
+				run, _ = r.command(ctx, "inspect", "--format", fmt.Sprintf("{{index .Config.Labels %q}}", runLabel), id)
 			}
 			if pid, err := strconv.Atoi(run); err == nil && chosen(pid) {
-				_, err := r.command(ctx, nil, append(kind.remove, id)...)
+				_, err := r.command(ctx, append(kind.remove, id)...)
 				errs = append(errs, err)
 			}
 		}
