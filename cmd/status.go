@@ -75,7 +75,7 @@ func (o statusOptions) wants(k status.Key) bool {
 }
 
 // entries are those that are wanted, in the order of the table.
-func (o statusOptions) entries(v status.View) []status.Entry {
+func (o statusOptions) entries(v status.Tree) []status.Entry {
 	list := slices.DeleteFunc(slices.Collect(maps.Values(v.Containers)), func(e status.Entry) bool { return !o.wants(e.Key) })
 	name := func(e status.Entry) string {
 		return strings.Join([]string{e.Key.App, e.Key.Entrypoint, e.Key.Node, e.Status.Name, e.Key.ID}, "\x00")
@@ -84,7 +84,7 @@ func (o statusOptions) entries(v status.View) []status.Entry {
 	return list
 }
 
-func (o statusOptions) print(out io.Writer, v status.View) error {
+func (o statusOptions) print(out io.Writer, v status.Tree) error {
 	text := o.table(v, painter(out), time.Now(), 0)
 	if o.output == "json" {
 		b, err := json.MarshalIndent(o.document(v), "", "  ")
@@ -110,7 +110,7 @@ func newRecord(e status.Entry) record {
 	return record{App: e.Key.App, Entrypoint: e.Key.Entrypoint, Node: e.Key.Node, Revision: e.Revision, Status: e.Status}
 }
 
-func (o statusOptions) document(v status.View) any {
+func (o statusOptions) document(v status.Tree) any {
 	doc := struct {
 		Containers []record               `json:"containers"`
 		Nodes      map[string]status.Node `json:"nodes"`
@@ -121,7 +121,7 @@ func (o statusOptions) document(v status.View) any {
 	return doc
 }
 
-func (o statusOptions) table(v status.View, p paint, now time.Time, width int) string {
+func (o statusOptions) table(v status.Tree, p paint, now time.Time, width int) string {
 	rows := [][]cell{{{"STATE", bold}, {"APP", bold}, {"ENTRYPOINT", bold}, {"NODE", bold}, {"CONTAINER", bold}, {"ENDPOINTS", bold}, {"FOR", bold}, {"WHY", bold}}}
 	for _, e := range o.entries(v) {
 		s := e.Status

@@ -69,7 +69,7 @@ func watchScreen(ctx context.Context, store *status.Store, o statusOptions, out 
 	// The other screen of the terminal, without cursor; both given back at the end.
 	_, _ = io.WriteString(out, "\x1b[?1049h\x1b[?25l")
 	defer func() { _, _ = io.WriteString(out, "\x1b[?25h\x1b[?1049l") }()
-	view := status.NewView()
+	view := status.NewTree()
 	lost := ""
 	draw := time.NewTicker(redrawEvery)
 	defer draw.Stop()
@@ -101,7 +101,7 @@ func watchScreen(ctx context.Context, store *status.Store, o statusOptions, out 
 
 // screen is all that stands on the terminal, cut to its size: a wrapped line
 // would push the head out of sight.
-func (o statusOptions) screen(v status.View, lost string, out io.Writer) string {
+func (o statusOptions) screen(v status.Tree, lost string, out io.Writer) string {
 	p := painter(out)
 	width, height := terminalSize(out)
 	head := "eru-agent status · live · Ctrl-C ends"

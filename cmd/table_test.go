@@ -37,8 +37,8 @@ func golden(t *testing.T, name, got string) {
 var now = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 
 // fleet is a view with every state, on nodes of every kind.
-func fleet() status.View {
-	v := status.NewView()
+func fleet() status.Tree {
+	v := status.NewTree()
 	for _, n := range []status.Node{
 		{Nodename: "n1", Alive: true, Agent: status.NodeAgent{State: status.NodeRunning}},
 		{Nodename: "n2", Alive: true, Agent: status.NodeAgent{State: status.NodeStopping}},

@@ -18,7 +18,7 @@ const lookEvery = 10 * time.Second
 // follower is a reader's knowledge while it follows.
 type follower struct {
 	store *Store
-	known View
+	known Tree
 	seen  int64 // the highest revision heard of
 	tell  func(Change)
 	well  func()
@@ -31,7 +31,7 @@ type follower struct {
 // empty read removes nothing, and neither does a read of the past.
 func (s *Store) Follow(ctx context.Context, tell func(Change)) error {
 	wait := newBackOff()
-	f := &follower{store: s, known: NewView(), tell: tell, well: wait.Reset}
+	f := &follower{store: s, known: NewTree(), tell: tell, well: wait.Reset}
 	for err := f.once(ctx); ctx.Err() == nil; err = f.once(ctx) {
 		tell(Change{Lost: err})
 		select {
@@ -124,7 +124,7 @@ func (s *Store) readEvent(ev *clientv3.Event) Change {
 	return Change{}
 }
 
-// difference tells what has changed between the known View and a new one.
+// difference tells what has changed between the known Tree and a new one.
 func (f *follower) difference(now listing) {
 	past := now.revision < f.seen
 	for k, e := range now.Containers {

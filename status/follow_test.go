@@ -25,7 +25,7 @@ func TestFollow(t *testing.T) {
 type reader struct {
 	t       *testing.T
 	changes chan status.Change
-	view    status.View
+	view    status.Tree
 	deleted []status.Key
 	puts    int
 	synced  int
@@ -34,7 +34,7 @@ type reader struct {
 
 func follow(t *testing.T, s *status.Store) *reader {
 	t.Helper()
-	r := &reader{t: t, changes: make(chan status.Change), view: status.View{Containers: map[status.Key]status.Entry{}, Nodes: map[string]status.Node{}}}
+	r := &reader{t: t, changes: make(chan status.Change), view: status.Tree{Containers: map[status.Key]status.Entry{}, Nodes: map[string]status.Node{}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

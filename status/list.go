@@ -16,40 +16,40 @@ type Entry struct {
 	Revision int64
 }
 
-// View is what a reader knows: every container's status, and the nodes whose
+// Tree is what a reader knows: every container's status, and the nodes whose
 // agent is there.
-type View struct {
+type Tree struct {
 	Containers map[Key]Entry
 	Nodes      map[string]Node
 }
 
-// Change is one step of a View: exactly one field is set, but Lost, which says
+// Change is one step of a Tree: exactly one field is set, but Lost, which says
 // that the last known stands and why.
 type Change struct {
 	Put      *Entry
 	Deleted  *Key
 	NodeUp   *Node
 	NodeGone string
-	// Synced says that the View holds all that etcd held at one revision.
+	// Synced says that the Tree holds all that etcd held at one revision.
 	Synced bool
 	Lost   error
 }
 
 // listing is what etcd held at one revision.
 type listing struct {
-	View
+	Tree
 	revision int64
 	unread   map[string]bool // keys that are there and whose value cannot be read
 }
 
 // List reads everything once.
-func (s *Store) List(ctx context.Context) (View, error) {
+func (s *Store) List(ctx context.Context) (Tree, error) {
 	l, err := s.list(ctx)
-	return l.View, err
+	return l.Tree, err
 }
 
 func (s *Store) list(ctx context.Context) (listing, error) {
-	l := listing{View: NewView(), unread: map[string]bool{}}
+	l := listing{Tree: NewTree(), unread: map[string]bool{}}
 	from := s.keys.everything()
 	end := clientv3.GetPrefixRangeEnd(from)
 	for {
@@ -104,11 +104,11 @@ func (s *Store) read(kv *mvccpb.KeyValue) Change {
 	return Change{Put: &Entry{Key: k, Status: st, Revision: kv.ModRevision}}
 }
 
-// NewView returns a View of nothing.
-func NewView() View { return View{Containers: map[Key]Entry{}, Nodes: map[string]Node{}} }
+// NewTree returns a Tree of nothing.
+func NewTree() Tree { return Tree{Containers: map[Key]Entry{}, Nodes: map[string]Node{}} }
 
 // Apply brings v to where it is after c.
-func (v View) Apply(c Change) {
+func (v Tree) Apply(c Change) {
 	switch {
 	case c.Put != nil:
 		v.Containers[c.Put.Key] = *c.Put
