@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -15,149 +14,149 @@ import (
 // reached again.
 const lookEvery = 10 * time.Second
 
-// follower is a reader's knowledge while it follows.
+// audience hears what etcd says, from one goroutine.
+type audience interface {
+	listed(listing)
+	// watched are events of one revision, of one range, or none.
+	watched(revision int64, events []*clientv3.Event)
+	// looked is etcd's revision at a moment when it was well; an error makes the
+	// follower list again.
+	looked(revision int64) error
+	// lost says why nothing is heard for now.
+	lost(error)
+}
+
+// follower brings what etcd says of a scope to its audience.
 type follower struct {
 	store *Store
-	known Tree
-	seen  int64 // the highest revision heard of
-	tell  func(Change)
-	well  func()
+	scope Scope
+	audience
+	wait backOff
 }
 
-// Follow tells each change of the tree, first all that stands there, until ctx
-// ends; then it returns nil. It lists at a revision and watches from the next
-// with a required leader; on compaction, on a lost watch, and when etcd has gone
-// back in time it lists again and tells the difference. A failed or unexpectedly
-// empty read removes nothing, and neither does a read of the past.
-func (s *Store) Follow(ctx context.Context, tell func(Change)) error {
-	wait := newBackOff()
-	f := &follower{store: s, known: NewTree(), tell: tell, well: wait.Reset}
+// run follows until ctx ends. It lists at a revision and watches from the next
+// with a required leader; whenever that ends, it lists again.
+func (f *follower) run(ctx context.Context) {
 	for err := f.once(ctx); ctx.Err() == nil; err = f.once(ctx) {
-		tell(Change{Lost: err})
+		f.lost(err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait.NextBackOff()):
+		case <-time.After(f.wait.next()):
 		}
 	}
-	return nil
-}
-
-func (f *follower) pass(c Change) {
-	f.known.Apply(c)
-	f.tell(c)
 }
 
 // once lists and watches until something goes wrong.
 func (f *follower) once(ctx context.Context) error {
-	now, err := f.store.list(ctx)
+	now, err := f.store.list(ctx, f.scope)
 	if err != nil {
 		return err
 	}
-	f.well()
-	f.difference(now)
-	f.seen = now.revision
-	f.pass(Change{Synced: true})
+	f.wait.reset()
+	f.listed(now)
 	client, err := f.store.connected()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	watch := client.Watch(ctx, f.store.keys.everything(), clientv3.WithPrefix(), clientv3.WithRev(f.seen+1))
+	watch := func(prefix string) clientv3.WatchChan {
+		return client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(now.revision+1))
+	}
+	ranges := f.store.keys.ranges(f.scope)
+	return f.hear(ctx, watch(ranges[0]), watch(ranges[1]))
+}
+
+// hear takes what two watches say until one of them ends.
+func (f *follower) hear(ctx context.Context, containers, nodes clientv3.WatchChan) error {
 	look := time.NewTicker(f.store.lookEvery)
 	defer look.Stop()
 	for {
+		var err error
 		select {
-		case resp, ok := <-watch:
-			if !ok {
-				return errors.New("etcd ended the watch")
-			}
-			if err := f.take(resp); err != nil {
-				return err
-			}
+		case resp, ok := <-containers:
+			err = f.take(resp, ok)
+		case resp, ok := <-nodes:
+			err = f.take(resp, ok)
 		case <-look.C:
-			if err := f.look(ctx); err != nil {
-				return err
-			}
+			err = f.look(ctx)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
-func (f *follower) take(resp clientv3.WatchResponse) error {
+// take passes a watch's answer on, one revision at a time.
+func (f *follower) take(resp clientv3.WatchResponse, ok bool) error {
+	if !ok {
+		return errors.New("etcd ended the watch")
+	}
 	if err := resp.Err(); err != nil {
-		return fmt.Errorf("watching %q: %w", f.store.keys.everything(), err)
+		return fmt.Errorf("watching %q: %w", f.store.keys.tree(f.scope), err)
 	}
-	f.seen = max(f.seen, resp.Header.Revision)
-	for _, ev := range resp.Events {
-		if c := f.store.readEvent(ev); c != (Change{}) {
-			f.pass(c)
+	for events := resp.Events; len(events) > 0; {
+		n, revision := 0, events[0].Kv.ModRevision
+		for n < len(events) && events[n].Kv.ModRevision == revision {
+			n++
 		}
+		f.watched(revision, events[:n])
+		events = events[n:]
 	}
+	f.watched(resp.Header.Revision, nil)
 	return nil
 }
 
-// look makes sure that etcd is not younger than what it has told.
+// look asks etcd for its revision.
 func (f *follower) look(ctx context.Context) error {
 	var resp *clientv3.GetResponse
 	err := f.store.call(ctx, func(ctx context.Context, c *clientv3.Client) error {
 		var err error
-		resp, err = c.Get(ctx, f.store.keys.everything(), clientv3.WithCountOnly())
+		resp, err = c.Get(ctx, f.store.keys.nodes(), clientv3.WithCountOnly())
 		return err
 	})
-	if err == nil && resp.Header.Revision < f.seen {
-		return fmt.Errorf("etcd went back in time, from revision %d to %d (restored from a backup?)", f.seen, resp.Header.Revision)
+	if err != nil {
+		return nil //nolint:nilerr // it says nothing; the watch goes on
 	}
-	return nil // a call that failed says nothing; the watch goes on
+	return f.looked(resp.Header.Revision)
 }
 
-func (s *Store) readEvent(ev *clientv3.Event) Change {
-	if ev.Type != clientv3.EventTypeDelete {
-		return s.read(ev.Kv)
-	}
-	key := string(ev.Kv.Key)
-	if name, ok := s.keys.parseNode(key); ok {
-		return Change{NodeGone: name}
-	}
-	if k, err := s.keys.parse(key); err == nil {
-		return Change{Deleted: &k}
-	}
-	return Change{}
+// Follow tells each change of the tree, first all that stands there, until ctx
+// ends; then it returns nil. On compaction, on a lost watch, and when etcd has
+// gone back in time it lists again and tells the difference. A failed or
+// unexpectedly empty read removes nothing, and neither does a read of the past,
+// until the agents of the nodes had two minutes to write again what was missing.
+func (s *Store) Follow(ctx context.Context, tell func(Change)) error {
+	f := follower{store: s, audience: &teller{newReading(s.keys, Scope{}, newFaults(s.log)), tell}}
+	f.run(ctx)
+	return nil
 }
 
-// difference tells what has changed between the known Tree and a new one.
-func (f *follower) difference(now listing) {
-	past := now.revision < f.seen
-	for k, e := range now.Containers {
-		was, ok := f.known.Containers[k]
-		switch {
-		case past && ok && e.Status.Seq < was.Status.Seq: // older than what is known
-		case !ok || !reflect.DeepEqual(was, e):
-			f.pass(Change{Put: &e})
-		}
-	}
-	for name, n := range now.Nodes {
-		if f.known.Nodes[name] != n {
-			f.pass(Change{NodeUp: &n})
-		}
-	}
-	f.missing(now)
+// teller is Follow's audience.
+type teller struct {
+	*reading
+	tell func(Change)
 }
 
-// missing tells what is known and stands there no more. All containers gone at
-// once are not believed, and neither is a store of the past, which its agents
-// are about to fill again: there the watch tells what is really deleted.
-func (f *follower) missing(now listing) {
-	if now.revision < f.seen || len(now.Containers)+len(now.Nodes) == 0 {
-		return
-	}
-	for k := range f.known.Containers {
-		if _, ok := now.Containers[k]; !ok && len(now.Containers) > 0 && !now.unread[f.store.keys.container(k)] {
-			f.pass(Change{Deleted: &k})
-		}
-	}
-	for name := range f.known.Nodes {
-		if _, ok := now.Nodes[name]; !ok && !now.unread[f.store.keys.node(name)] {
-			f.pass(Change{NodeGone: name})
-		}
+func (t *teller) tellAll(changes []Change) {
+	for _, c := range changes {
+		t.tell(c)
 	}
 }
+
+func (t *teller) listed(l listing) {
+	t.tellAll(t.reading.listed(l, time.Now()))
+	t.tell(Change{Synced: true})
+}
+
+func (t *teller) watched(revision int64, events []*clientv3.Event) {
+	t.tellAll(t.reading.watched(revision, events))
+}
+
+func (t *teller) looked(revision int64) error {
+	changes, err := t.reading.looked(revision, time.Now())
+	t.tellAll(changes)
+	return err
+}
+
+func (t *teller) lost(err error) { t.tell(Change{Lost: err}) }

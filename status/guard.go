@@ -23,7 +23,7 @@ func (w *Writer) watchOwner(ctx context.Context) *guard {
 	g := &guard{alarm: make(chan struct{}), stop: func() { cancel(); watching.Wait() }}
 	from := w.rev + 1
 	watching.Go(func() {
-		wait := newBackOff()
+		var wait backOff
 		for ctx.Err() == nil {
 			if w.superseded(ctx, from) {
 				close(g.alarm)
@@ -32,7 +32,7 @@ func (w *Writer) watchOwner(ctx context.Context) *guard {
 			// The member was left, or what was to be heard next has been compacted.
 			select {
 			case <-ctx.Done():
-			case <-time.After(wait.NextBackOff()):
+			case <-time.After(wait.next()):
 			}
 			from = 0
 		}

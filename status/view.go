@@ -2,20 +2,18 @@ package status
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 )
 
 // DefaultPanicShare is the share of a service's containers that may turn
 // unhealthy while running before a View keeps the last set.
 const DefaultPanicShare = 0.5
-
-// Scope says which containers a View is of; an empty field is any, so that the
-// zero Scope is everything.
-type Scope struct {
-	App, Entrypoint, Node string
-}
 
 // ViewConfig says what a View is of and how careful it is; its zero value is a
 // View of everything by the contract's defaults.
@@ -33,62 +31,80 @@ type ViewConfig struct {
 	File string
 }
 
-// View is what a proxy may rely on (docs/proxies.md, "The rules").
-type View struct{}
-
-// Service is the set of servers of one app's entrypoint at one moment; it does
-// not change.
-type Service struct {
-	App, Entrypoint string
-	Servers         []Server // by node and ID
-	// Panic says that so many are unhealthy while running that the last set is
-	// kept.
-	Panic bool
-	// Revision is etcd's of the newest change that the set takes into account.
-	Revision int64
+func (c ViewConfig) rules() rules {
+	share := DefaultPanicShare
+	if c.PanicShare > 0 {
+		share = min(c.PanicShare, 1)
+	}
+	return rules{share: share, hold: max(c.Hold, 0)}
 }
 
-// Use is what a proxy does with a server.
-type Use int
+// View is what a proxy may rely on (docs/proxies.md, "The rules"). Its methods may
+// be called from anywhere.
+type View struct {
+	store   *Store
+	cfg     ViewConfig
+	log     *zap.Logger
+	changed chan struct{}
+	wake    chan struct{} // when to tick has changed
+	unsaved chan struct{} // the copy is older than what is known
 
-// What a proxy does with a server.
-const (
-	UseNone  Use = iota // sends nothing
-	UseDrain            // begins nothing new, and lets end what is under way
-	UseReady            // sends requests
-)
+	unwritten bool // the copy could not be written the last time
 
-// Server is one container of a service, as a proxy may use it.
-type Server struct {
-	Key      Key
-	Status   Status // the newest that could be read
-	Revision int64  // etcd's of that
-	Use      Use
-	// Silent says that the agent of its node is not there: Status is the last
-	// known.
-	Silent bool
+	mu       sync.Mutex
+	reading  *reading
+	machine  *machine
+	synced   bool
+	trouble  error
+	fromCopy bool
 }
-
-// Kept says that the server is used although it is not healthy.
-func (s Server) Kept() bool { return s.Use == UseReady && !s.Status.Healthy }
 
 // NewView returns a View of what store holds; it knows at once what the copy on
 // disk says, and more once Run runs.
-func NewView(store *Store, cfg ViewConfig, log *zap.Logger) *View { panic("not yet") }
+func NewView(store *Store, cfg ViewConfig, log *zap.Logger) *View {
+	v := &View{store: store, cfg: cfg, log: log, changed: make(chan struct{}, 1), wake: make(chan struct{}, 1), unsaved: make(chan struct{}, 1),
+		reading: newReading(store.keys, cfg.Scope, newFaults(log)), machine: newMachine(cfg.rules())}
+	if cfg.File != "" {
+		v.reading.raw = map[string]stored{}
+		v.load(time.Now())
+	}
+	return v
+}
 
-// Run follows etcd until ctx ends, then returns nil.
-func (v *View) Run(ctx context.Context) error { panic("not yet") }
+// Run follows etcd until ctx ends, then returns nil. It is called once.
+func (v *View) Run(ctx context.Context) error {
+	var tasks sync.WaitGroup
+	tasks.Go(func() { v.keepTime(ctx) })
+	if v.cfg.File != "" {
+		tasks.Go(func() { v.keepCopy(ctx) })
+	}
+	f := follower{store: v.store, scope: v.cfg.Scope, audience: v}
+	f.run(ctx)
+	tasks.Wait()
+	if v.cfg.File != "" {
+		v.saveLast()
+	}
+	return nil
+}
 
 // Changed receives after something has changed; what was not received is not
 // heaped up.
-func (v *View) Changed() <-chan struct{} { panic("not yet") }
+func (v *View) Changed() <-chan struct{} { return v.changed }
 
 // Services returns all services by name. A service that has not changed is the
 // same pointer as before.
-func (v *View) Services() []*Service { panic("not yet") }
+func (v *View) Services() []*Service {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.machine.services())
+}
 
 // Service returns one service, nil for one of which no container is known.
-func (v *View) Service(app, entrypoint string) *Service { panic("not yet") }
+func (v *View) Service(app, entrypoint string) *Service {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.machine.shown[serviceName{app, entrypoint}]
+}
 
 // ViewState says how a View fares.
 type ViewState struct {
@@ -106,4 +122,94 @@ type ViewState struct {
 }
 
 // State says how the View fares.
-func (v *View) State() ViewState { panic("not yet") }
+func (v *View) State() ViewState {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return ViewState{Synced: v.synced, Lost: v.trouble, FromCopy: v.fromCopy,
+		Revision: v.reading.seen, Unreadable: maps.Clone(v.reading.faults.counts)}
+}
+
+func (v *View) listed(l listing) { v.listedAt(l, time.Now()) }
+
+func (v *View) listedAt(l listing, now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.applyLocked(v.reading.listed(l, now), now)
+	v.synced, v.trouble, v.fromCopy = true, nil, false
+	nudge(v.changed)
+}
+
+func (v *View) watched(revision int64, events []*clientv3.Event) {
+	v.watchedAt(revision, events, time.Now())
+}
+
+func (v *View) watchedAt(revision int64, events []*clientv3.Event, now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.applyLocked(v.reading.watched(revision, events), now)
+}
+
+func (v *View) looked(revision int64) error { return v.lookedAt(revision, time.Now()) }
+
+func (v *View) lookedAt(revision int64, now time.Time) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	changes, err := v.reading.looked(revision, now)
+	v.applyLocked(changes, now)
+	return err
+}
+
+func (v *View) lost(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.synced, v.trouble = false, err
+	nudge(v.changed)
+}
+
+func (v *View) tick(now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.machine.tick(now) {
+		nudge(v.changed, v.unsaved)
+	}
+}
+
+func (v *View) applyLocked(changes []Change, now time.Time) {
+	if len(changes) == 0 {
+		return
+	}
+	nudge(v.unsaved)
+	if v.machine.apply(changes, now) {
+		nudge(v.changed, v.wake)
+	}
+}
+
+// nudge says that there is something to do, to whoever does not know yet.
+func nudge(all ...chan struct{}) {
+	for _, c := range all {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// keepTime ticks when time alone changes a set.
+func (v *View) keepTime(ctx context.Context) {
+	for {
+		v.mu.Lock()
+		next := v.machine.next()
+		v.mu.Unlock()
+		var due <-chan time.Time
+		if !next.IsZero() {
+			due = time.After(time.Until(next))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-v.wake:
+		case <-due:
+			v.tick(time.Now())
+		}
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/zap"
 )
 
@@ -20,19 +19,7 @@ var ErrFenced = errors.New("fenced")
 // for the node.
 var ErrHeld = errors.New("node name is taken")
 
-const (
-	auditEvery = time.Minute
-	// maxWait bounds the back-off, so that what etcd missed is written soon
-	// after its return.
-	maxWait = time.Second
-)
-
-// newBackOff paces what is tried again.
-func newBackOff() *backoff.ExponentialBackOff {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, maxWait
-	return wait
-}
+const auditEvery = time.Minute
 
 // Identity is who writes.
 type Identity struct {
@@ -169,10 +156,10 @@ func (w *Writer) nudgeLocked() {
 // adopt returns. It returns ErrFenced or ErrHeld, with who and where, when
 // another instance writes for the node; every other trouble is retried.
 func (w *Writer) Run(ctx context.Context, adopt func(context.Context, []Found) error) error {
-	wait := newBackOff()
+	var wait backOff
 	failures := 0
 	for ctx.Err() == nil {
-		err := w.hold(ctx, adopt, func() { wait.Reset(); failures = 0 })
+		err := w.hold(ctx, adopt, func() { wait.reset(); failures = 0 })
 		switch {
 		case ctx.Err() != nil: // whatever failed, failed because of it
 		case errors.Is(err, ErrFenced), errors.Is(err, ErrHeld):
@@ -185,7 +172,7 @@ func (w *Writer) Run(ctx context.Context, adopt func(context.Context, []Found) e
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait.NextBackOff()):
+		case <-time.After(wait.next()):
 		}
 	}
 	return nil
