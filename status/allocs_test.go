@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
@@ -15,7 +14,7 @@ import (
 // 11 and 30.
 func TestAllocations(t *testing.T) {
 	w := NewWriter(NewStore(Config{Endpoints: []string{"127.0.0.1:1"}, Prefix: "/eru"}, zap.NewNop()),
-		Identity{Node: "n1"}, zap.NewNop(), NewWriterMetrics(prometheus.NewRegistry()))
+		Identity{Node: "n1"}, zap.NewNop(), new(WriterMetrics))
 	now := time.Now()
 	key := func(n int) Key { return Key{App: "shop", Entrypoint: "web", Node: "n1", ID: fmt.Sprintf("%064x", n)} }
 	s := Status{ID: key(0).ID, Name: "shop_web_1", State: StateHealthy, Since: now, Started: now,

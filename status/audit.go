@@ -79,7 +79,7 @@ func (w *Writer) learn(k known, got *etcdserverpb.RangeResponse) {
 		return
 	}
 	if expired := k.lease != 0 && rev == 0; k.rev != unknown && !expired {
-		w.metrics.foreign.Inc()
+		w.metrics.foreign.Add(1)
 		w.log.Warn("somebody else changed a key of this node; writing it again", zap.String("key", k.key), zap.Int64("revision", rev))
 	}
 	e.rev, e.has, e.hasLease = rev, has, lease

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
@@ -19,7 +18,7 @@ func benchWriter(b *testing.B) (*status.Writer, *etcdtest.Server) {
 	b.Helper()
 	s := etcdtest.Start(b)
 	store := status.NewStore(status.Config{Endpoints: []string{s.Endpoint()}, Prefix: "/eru", Timeout: unhurried}, zap.NewNop())
-	w := status.NewWriter(store, identity("i1", "m1"), zap.NewNop(), status.NewWriterMetrics(prometheus.NewRegistry()))
+	w := status.NewWriter(store, identity("i1", "m1"), zap.NewNop(), new(status.WriterMetrics))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- w.Run(ctx, adoptNothing) }()

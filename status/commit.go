@@ -96,12 +96,12 @@ func (w *Writer) acknowledge(b batch, rev int64) {
 		}
 		e.rev, e.has, e.hasLease = rev, wr.plain, wr.lease
 		w.keys.sort(e)
-		w.metrics.latency.Observe(now.Sub(wr.detected).Seconds())
+		w.metrics.published(now.Sub(wr.detected))
 	}
-	w.metrics.queue.Set(float64(w.keys.due()))
+	w.metrics.queue.Store(int64(w.keys.due()))
 	w.announceLocked()
-	w.metrics.transactions.Inc()
-	w.metrics.keys.Add(float64(len(b.entries)))
+	w.metrics.transactions.Add(1)
+	w.metrics.keys.Add(uint64(len(b.entries)))
 }
 
 func (w *Writer) outcomeUnknown(b batch) {

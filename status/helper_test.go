@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -86,14 +85,14 @@ func identity(instance, machine string) status.Identity {
 // writer is a Writer under test.
 type writer struct {
 	*status.Writer
-	t     *testing.T
-	reg   *prometheus.Registry
-	ended chan error
+	t       *testing.T
+	metrics *status.WriterMetrics
+	ended   chan error
 }
 
 func newWriter(t *testing.T, store *status.Store, id status.Identity) *writer {
-	reg := prometheus.NewRegistry()
-	return &writer{status.NewWriter(store, id, zap.NewNop(), status.NewWriterMetrics(reg)), t, reg, make(chan error, 1)}
+	metrics := new(status.WriterMetrics)
+	return &writer{status.NewWriter(store, id, zap.NewNop(), metrics), t, metrics, make(chan error, 1)}
 }
 
 // run starts the writer; it ends with the test, or with the returned function.
@@ -135,17 +134,15 @@ func (w *writer) end() error {
 // metric returns the value of one of the writer's counters or gauges.
 func (w *writer) metric(name string) float64 {
 	w.t.Helper()
-	families, err := w.reg.Gather()
-	if err != nil {
-		w.t.Fatal(err)
+	n := w.metrics.Numbers()
+	value, ok := map[string]float64{
+		"publish_queue": float64(n.Queue), "publish_errors_total": float64(n.Errors), "publish_transactions_total": float64(n.Transactions),
+		"publish_keys_total": float64(n.Keys), "publish_foreign_total": float64(n.Foreign),
+	}[name]
+	if !ok {
+		w.t.Fatalf("there is no metric %s", name)
 	}
-	for _, f := range families {
-		if f.GetName() == "eru_agent_"+name {
-			return f.GetMetric()[0].GetCounter().GetValue() + f.GetMetric()[0].GetGauge().GetValue()
-		}
-	}
-	w.t.Fatalf("there is no metric %s", name)
-	return 0
+	return value
 }
 
 var moment = time.Date(2024, 2, 29, 12, 30, 15, 123456789, time.UTC)

@@ -1,35 +1,37 @@
 package status
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync/atomic"
+	"time"
+)
 
-// WriterMetrics are what a Writer counts.
+// WriterMetrics are what a Writer counts. Its zero value is ready, and it may be
+// read at any time.
 type WriterMetrics struct {
-	queue        prometheus.Gauge
-	errors       prometheus.Counter
-	transactions prometheus.Counter
-	keys         prometheus.Counter
-	foreign      prometheus.Counter
-	latency      prometheus.Histogram
+	// Published, if any, is told how long each status took from its cause to
+	// etcd's acknowledgement. The Writer waits for it.
+	Published func(time.Duration)
+
+	queue                               atomic.Int64
+	errors, transactions, keys, foreign atomic.Uint64
 }
 
-// NewWriterMetrics registers the writer's metrics with reg.
-func NewWriterMetrics(reg prometheus.Registerer) *WriterMetrics {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: "eru_agent_" + name, Help: help})
+// WriterNumbers are what a Writer has counted by one moment.
+type WriterNumbers struct {
+	Queue        int64  // keys whose value in etcd is not yet what it shall be
+	Errors       uint64 // calls to etcd that failed
+	Transactions uint64 // transactions that etcd acknowledged
+	Keys         uint64 // keys written or deleted
+	Foreign      uint64 // keys that somebody else changed, and that were written again
+}
+
+// Numbers returns what has been counted so far.
+func (m *WriterMetrics) Numbers() WriterNumbers {
+	return WriterNumbers{Queue: m.queue.Load(), Errors: m.errors.Load(), Transactions: m.transactions.Load(), Keys: m.keys.Load(), Foreign: m.foreign.Load()}
+}
+
+func (m *WriterMetrics) published(took time.Duration) {
+	if m.Published != nil {
+		m.Published(took)
 	}
-	m := &WriterMetrics{
-		queue: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "eru_agent_publish_queue", Help: "Keys whose value in etcd is not yet what it shall be.",
-		}),
-		errors:       counter("publish_errors_total", "Calls to etcd that failed."),
-		transactions: counter("publish_transactions_total", "Transactions that etcd acknowledged."),
-		keys:         counter("publish_keys_total", "Keys written or deleted."),
-		foreign:      counter("publish_foreign_total", "Keys of this node that somebody else changed, found and written again."),
-		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "eru_agent_detect_to_publish_seconds", Help: "From the cause of a status to etcd's acknowledgement.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60},
-		}),
-	}
-	reg.MustRegister(m.queue, m.errors, m.transactions, m.keys, m.foreign, m.latency)
-	return m
 }

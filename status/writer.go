@@ -181,9 +181,9 @@ func (w *Writer) Run(ctx context.Context, adopt func(context.Context, []Found) e
 // failed says what went wrong: once, then every minute or so.
 func (w *Writer) failed(err error, failures int) {
 	w.setSynced(false)
-	w.metrics.errors.Inc()
+	w.metrics.errors.Add(1)
 	w.prune()
-	w.metrics.queue.Set(float64(w.pending()))
+	w.metrics.queue.Store(int64(w.pending()))
 	if failures%60 == 1 {
 		w.log.Warn("etcd does not take writes; probing goes on and the newest statuses are kept",
 			zap.Strings("endpoints", w.store.cfg.Endpoints), zap.Int("failures", failures), zap.Error(err))
@@ -245,7 +245,7 @@ func (w *Writer) hold(ctx context.Context, adopt func(context.Context, []Found) 
 func (w *Writer) flush(ctx context.Context) error {
 	for {
 		b := w.nextBatch()
-		w.metrics.queue.Set(float64(b.pending))
+		w.metrics.queue.Store(int64(b.pending))
 		if len(b.entries) == 0 {
 			return nil
 		}
