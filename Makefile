@@ -14,7 +14,7 @@ DESTDIR    ?=
 # One static binary; the tools need no cgo either.
 export CGO_ENABLED := 0
 
-BUILD := go build -trimpath -tags grpcnotrace -ldflags '-s -w -X github.com/projecteru2/eru-agent/cmd.version=$(VERSION)'
+BUILD := go build -trimpath -tags grpcnotrace -ldflags '-s -w -X github.com/projecteru2/eru-agent/cmd/cli.version=$(VERSION)'
 LINT  := go tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/projecteru2/eru-agent/cmd/cli"
 )
 
 // TestUsage makes mistakes on the command line.
@@ -32,12 +34,12 @@ func TestUsage(t *testing.T) {
 			args = append(args, "--config", "testdata/good/empty.yaml")
 		}
 		out, errs, code := runMain(t, args...)
-		if code != exitUsage || errs != test.want+"\n" || out != "" {
+		if code != cli.ExitUsage || errs != test.want+"\n" || out != "" {
 			t.Errorf("%s: exit code %d, output %q, errors\n%swant\n%s", test.args, code, out, errs, test.want)
 		}
 	}
 	_, errs, code := runMain(t, "run", "--etcd.timeout", "soon")
-	if code != exitUsage || !strings.HasPrefix(errs, `invalid argument "soon" for "--etcd.timeout" flag: `) {
+	if code != cli.ExitUsage || !strings.HasPrefix(errs, `invalid argument "soon" for "--etcd.timeout" flag: `) {
 		t.Errorf("a bad value of a flag: exit code %d, %s", code, errs)
 	}
 }
@@ -55,7 +57,7 @@ func TestNo(t *testing.T) {
 			`^eru-agent: connecting to Docker at "unix:///nowhere/docker\.sock": `},
 	} {
 		out, errs, code := runMain(t, append(test.args, "--config", "testdata/good/empty.yaml")...)
-		if code != exitNo || out != "" || !regexp.MustCompile(test.want).MatchString(errs) {
+		if code != cli.ExitNo || out != "" || !regexp.MustCompile(test.want).MatchString(errs) {
 			t.Errorf("%v: exit code %d, output %q, errors %q, want %s", test.args, code, out, errs, test.want)
 		}
 	}
@@ -67,14 +69,14 @@ func TestHelp(t *testing.T) {
 	for _, c := range append(NewRoot().Commands(), NewRoot()) {
 		words := strings.Fields(c.CommandPath())[1:]
 		out, errs, code := runMain(t, append(words, "--help")...)
-		if code != exitWell || errs != "" || !strings.Contains(out, "Usage:\n") {
+		if code != cli.ExitWell || errs != "" || !strings.Contains(out, "Usage:\n") {
 			t.Errorf("%v: exit code %d, %s%s", words, code, out, errs)
 		}
 		if c.Short == "" {
 			t.Errorf("%v says not in short what it is for", words)
 		}
 	}
-	if out, _, code := runMain(t); code != exitWell || !strings.Contains(out, "Available Commands:") {
+	if out, _, code := runMain(t); code != cli.ExitWell || !strings.Contains(out, "Available Commands:") {
 		t.Errorf("without arguments: exit code %d, %s", code, out)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/projecteru2/eru-agent/cmd/cli"
 )
 
 // badConfigs are the files of testdata and what is said of each.
@@ -116,7 +118,7 @@ func TestBadConfig(t *testing.T) {
 				want.WriteString(file + ":" + line + "\n")
 			}
 			out, errs, code := runMain(t, "check-config", file)
-			if code != exitUsage || errs != want.String() || out != "" {
+			if code != cli.ExitUsage || errs != want.String() || out != "" {
 				t.Errorf("exit code %d, output %q, errors\n%swant\n%s", code, out, errs, want.String())
 			}
 		})
@@ -139,7 +141,7 @@ func TestGoodConfig(t *testing.T) {
 				got = append(got, words)
 			}
 		}
-		if code != exitWell || errs != "" || !slices.Equal(got, want) {
+		if code != cli.ExitWell || errs != "" || !slices.Equal(got, want) {
 			t.Errorf("%s: exit code %d, %s\n%q, want\n%q", file, code, errs, got, want)
 		}
 	}
@@ -150,7 +152,7 @@ func TestNoFile(t *testing.T) {
 	withoutVariables(t)
 	for _, args := range [][]string{{"check-config", "testdata/nowhere.yaml"}, {"run", "--config", "testdata/nowhere.yaml"}, {"status", "-c", "testdata"}} {
 		_, errs, code := runMain(t, args...)
-		if code != exitUsage || !strings.HasPrefix(errs, "reading the configuration: ") || !strings.Contains(errs, args[len(args)-1]) {
+		if code != cli.ExitUsage || !strings.HasPrefix(errs, "reading the configuration: ") || !strings.Contains(errs, args[len(args)-1]) {
 			t.Errorf("%v: exit code %d, %s", args, code, errs)
 		}
 	}
@@ -179,16 +181,16 @@ func TestPrecedence(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLoader()
-			l.file = test.file
-			if err := l.schema.Parse(test.flags); err != nil {
+			l.File = test.file
+			if err := l.Schema().Parse(test.flags); err != nil {
 				t.Fatal(err)
 			}
 			cfg, err := l.load(test.env)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if cfg.etcd.prefix != test.prefix || l.where["etcd.prefix"] != test.from || !slices.Equal(cfg.etcd.endpoints, test.endpoints) || cfg.health.Interval != test.interval {
-				t.Errorf("prefix %s from %s, endpoints %v, interval %s", cfg.etcd.prefix, l.where["etcd.prefix"], cfg.etcd.endpoints, cfg.health.Interval)
+			if cfg.etcd.Prefix != test.prefix || l.Where("etcd.prefix") != test.from || !slices.Equal(cfg.etcd.Endpoints, test.endpoints) || cfg.health.Interval != test.interval {
+				t.Errorf("prefix %s from %s, endpoints %v, interval %s", cfg.etcd.Prefix, l.Where("etcd.prefix"), cfg.etcd.Endpoints, cfg.health.Interval)
 			}
 		})
 	}
@@ -203,7 +205,7 @@ func TestVariables(t *testing.T) {
 		{"empty", "ERU_AGENT_API_ADDR=", `ERU_AGENT_API_ADDR: api.addr: want host:port, as 127.0.0.1:12345`},
 	} {
 		l := newLoader()
-		l.file = "testdata/good/empty.yaml"
+		l.File = "testdata/good/empty.yaml"
 		if _, err := l.load([]string{test.env}); err == nil || err.Error() != test.want {
 			t.Errorf("%s: %v, want %s", test.name, err, test.want)
 		}
@@ -214,10 +216,10 @@ func TestVariables(t *testing.T) {
 func TestVariableNamesTheFile(t *testing.T) {
 	withoutVariables(t)
 	t.Setenv("ERU_AGENT_CONFIG", "testdata/unknown_word.yaml")
-	if _, errs, code := runMain(t, "check-config"); code != exitUsage || !strings.HasPrefix(errs, "testdata/unknown_word.yaml:1:1: ") {
+	if _, errs, code := runMain(t, "check-config"); code != cli.ExitUsage || !strings.HasPrefix(errs, "testdata/unknown_word.yaml:1:1: ") {
 		t.Errorf("exit code %d, %s", code, errs)
 	}
-	if _, errs, code := runMain(t, "check-config", "--config", "testdata/good/empty.yaml"); code != exitWell {
+	if _, errs, code := runMain(t, "check-config", "--config", "testdata/good/empty.yaml"); code != cli.ExitWell {
 		t.Errorf("exit code %d, %s", code, errs)
 	}
 }
@@ -243,16 +245,16 @@ func TestExample(t *testing.T) {
 	}
 	for file, all := range map[string]bool{path: false, uncommented: true} {
 		l := newLoader()
-		l.file = file
+		l.File = file
 		if _, err := l.load(nil); err != nil {
 			t.Errorf("%v", err)
 		}
-		l.schema.VisitAll(func(f *pflag.Flag) {
+		l.Schema().VisitAll(func(f *pflag.Flag) {
 			if f.Name != "node" && f.Name != "docker.select" && f.Value.String() != f.DefValue {
 				t.Errorf("%s is %q, the default %q", f.Name, f.Value, f.DefValue)
 			}
-			if all && !strings.HasPrefix(l.where[f.Name], file) {
-				t.Errorf("%s does not stand in the example; it comes from %s", f.Name, l.where[f.Name])
+			if all && !strings.HasPrefix(l.Where(f.Name), file) {
+				t.Errorf("%s does not stand in the example; it comes from %s", f.Name, l.Where(f.Name))
 			}
 		})
 	}
@@ -277,7 +279,7 @@ func uncomment(example []byte) []byte {
 func withoutVariables(t *testing.T) {
 	t.Helper()
 	for _, pair := range os.Environ() {
-		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, envPrefix) {
+		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "ERU_AGENT_") {
 			t.Setenv(name, value) // gives it back at the end
 			_ = os.Unsetenv(name)
 		}

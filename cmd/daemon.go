@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/projecteru2/eru-agent/cmd/cli"
 	"github.com/projecteru2/eru-agent/systemd"
 )
 
@@ -19,8 +20,8 @@ const stopWithin = 2 * time.Second
 // agent says so in etcd while its parts still run, then they are ended; when a
 // part fails, the others are ended at once.
 func (d *daemon) run(asked context.Context, l *loader, hangup <-chan os.Signal) error {
-	d.log.Info("starting", zap.String("version", version), zap.String("node", d.cfg.node), zap.Stringer("api", d.listener.Addr()),
-		zap.String("docker", d.cfg.docker.endpoint), zap.Strings("etcd", d.cfg.etcd.endpoints), zap.String("machine", machine()))
+	d.log.Info("starting", zap.String("version", cli.Version()), zap.String("node", d.cfg.node), zap.Stringer("api", d.listener.Addr()),
+		zap.String("docker", d.cfg.docker.endpoint), zap.Strings("etcd", d.cfg.etcd.Endpoints), zap.String("machine", cli.Machine()))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(asked))
 	defer cancel()
 	parts, ctx := errgroup.WithContext(ctx)

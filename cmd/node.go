@@ -3,7 +3,6 @@ package cmd
 import (
 	"net"
 	"net/netip"
-	"os"
 )
 
 // address is node_ip, or what the default route would send from.
@@ -22,15 +21,4 @@ func (c *config) address() netip.Addr {
 		return local.AddrPort().Addr().Unmap()
 	}
 	return netip.Addr{}
-}
-
-// machine names this machine to other machines: host name and the beginning of
-// the machine ID, because clones share one of the two.
-func machine() string {
-	host, _ := os.Hostname()
-	id, err := os.ReadFile("/etc/machine-id")
-	if err != nil || len(id) < 8 {
-		return host
-	}
-	return host + "/" + string(id[:8])
 }

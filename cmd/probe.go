@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/projecteru2/eru-agent/agent"
+	"github.com/projecteru2/eru-agent/cmd/cli"
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/watcher"
 )
@@ -30,7 +31,7 @@ etcd is needed, and nothing is written. Exit code 0 if all pass, 1 if one does n
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if output != "table" && output != "json" {
-				return usage(fmt.Errorf("--output: got %q, want table or json", output))
+				return cli.Usage(fmt.Errorf("--output: got %q, want table or json", output))
 			}
 			cfg, err := l.load(os.Environ())
 			if err != nil {
@@ -45,7 +46,7 @@ etcd is needed, and nothing is written. Exit code 0 if all pass, 1 if one does n
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "table", "table or json")
-	l.addTo(c, "docker.", "healthcheck.")
+	l.AddTo(c.Flags(), "docker.", "healthcheck.")
 	return c
 }
 
@@ -105,7 +106,7 @@ func (r probeReport) print(c *cobra.Command, output string) error {
 		_, _ = fmt.Fprint(out, r.text(painter(out)))
 	}
 	if !r.Healthy {
-		return errNo
+		return cli.ErrNo
 	}
 	return nil
 }

@@ -20,10 +20,10 @@ func reloadable(key string) bool {
 // nothing and says so.
 func (d *daemon) reload(ctx context.Context, l *loader) {
 	again := newLoader()
-	again.file = l.file
-	l.schema.VisitAll(func(f *pflag.Flag) {
+	again.File = l.File
+	l.Schema().VisitAll(func(f *pflag.Flag) {
 		if f.Changed {
-			copyFlag(again.schema.Lookup(f.Name), f)
+			copyFlag(again.Schema().Lookup(f.Name), f)
 		}
 	})
 	cfg, err := again.load(os.Environ())
@@ -31,8 +31,8 @@ func (d *daemon) reload(ctx context.Context, l *loader) {
 		d.log.Error("the new configuration is wrong; the old one stays in force", zap.Error(err))
 		return
 	}
-	taken, waiting := difference(l.schema, again.schema)
-	_ = d.level.UnmarshalText([]byte(cfg.log.level)) // checked when it was loaded
+	taken, waiting := difference(l.Schema(), again.Schema())
+	_ = d.level.UnmarshalText([]byte(cfg.log.Level)) // checked when it was loaded
 	d.runner.Configure(cfg.health)
 	if err := d.agent.Reparse(ctx, healthcheck.NewParser(cfg.health, d.probers...)); err != nil {
 		return // the agent stops

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/projecteru2/eru-agent/agent"
+	"github.com/projecteru2/eru-agent/cmd/cli"
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/selfmon"
 	"github.com/projecteru2/eru-agent/status"
@@ -40,21 +40,11 @@ are one. A flag goes over the environment, the environment over the file.`,
 			if err != nil {
 				return err
 			}
-			return l.placed(runAgent(c.Context(), l, cfg, probers))
+			return l.Placed(runAgent(c.Context(), l, cfg, probers))
 		},
 	}
-	l.addTo(c, "")
+	l.AddTo(c.Flags(), "")
 	return c
-}
-
-// addTo gives c the flag --config and those of the schema whose name begins
-// with one of the prefixes.
-func (l *loader) addTo(c *cobra.Command, prefixes ...string) {
-	c.Flags().SortFlags = false
-	c.Flags().StringVarP(&l.file, "config", "c", os.Getenv(envName("config")), "`file` to read (default "+defaultConfig+", if it exists)")
-	for _, prefix := range prefixes {
-		addFlags(c.Flags(), l.schema, prefix)
-	}
 }
 
 // daemon is a running agent's parts.
@@ -77,19 +67,19 @@ type daemon struct {
 }
 
 func runAgent(ctx context.Context, l *loader, cfg *config, probers []healthcheck.Prober) error {
-	frugal()
+	cli.Frugal()
 	// SIGHUP must never end the agent, not even while it starts or stops.
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	// Nor may a reader of the log that goes away: a write to it then fails.
 	signal.Ignore(syscall.SIGPIPE)
-	d := &daemon{cfg: cfg, probers: probers, level: zap.NewAtomicLevel(), lost: linesLost()}
-	_ = d.level.UnmarshalText([]byte(cfg.log.level)) // checked when it was loaded
-	log, out := cfg.logger(d.level, os.Stderr, d.lost)
+	d := &daemon{cfg: cfg, probers: probers, level: zap.NewAtomicLevel(), lost: cli.NewLinesLost("eru_agent_")}
+	_ = d.level.UnmarshalText([]byte(cfg.log.Level)) // checked when it was loaded
+	log, out := cli.NewLogger(cfg.log.Format, d.level, os.Stderr, d.lost)
 	d.log = log
-	go out.run()
-	defer out.close()
+	go out.Run()
+	defer out.Close()
 	if err := d.make(); err != nil {
 		return err
 	}
@@ -104,7 +94,7 @@ func (d *daemon) make() error {
 		return err
 	}
 	var err error
-	if d.store, err = cfg.store(d.log); err != nil {
+	if d.store, err = cfg.etcd.Store(d.log); err != nil {
 		return err
 	}
 	if d.listener, err = net.Listen("tcp", cfg.api.addr); err != nil {
@@ -123,35 +113,26 @@ func (d *daemon) assemble(reg *prometheus.Registry) {
 	d.runner = healthcheck.NewRunner(cfg.health, healthcheck.LoopbackControl, healthcheck.NewMetrics(reg))
 	d.writer = status.NewWriter(d.store, me, log.Named("etcd"), writerMetrics(reg))
 	d.agent = agent.New(
-		agent.Config{Node: cfg.node, NodeIP: cfg.address(), Extension: cfg.etcd.extension},
+		agent.Config{Node: cfg.node, NodeIP: cfg.address(), Extension: cfg.extension},
 		d.watcher.Events(), d.runner, d.writer, healthcheck.NewParser(cfg.health, d.probers...),
 		log.Named("agent"), agent.NewMetrics(reg))
 	d.selfmon = selfmon.New(selfmon.Config{
 		Node: status.Node{Nodename: cfg.node, Podname: cfg.pod, Agent: status.NodeAgent{
 			Instance: me.Instance, Version: me.Version, Started: me.Started, Machine: me.Machine,
 		}},
-		TTL: cfg.etcd.sessionTTL, HoldSession: cfg.self.enabled,
+		TTL: cfg.etcd.SessionTTL, HoldSession: cfg.self.enabled,
 		HTTP: selfmon.HTTP{WebConfig: cfg.api.webConfig, Pprof: cfg.api.pprof},
 	}, d.agent, d.watcher.Flowing, d.store, d.writer, log.Named("selfmon"), reg)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(), d.lost)
 }
 
-// frugal lets the heap grow by a half before it is collected, where Go lets it
-// double: the node's memory is worth more than the CPU that this takes, which is
-// hardly to be measured (docs/performance.md). GOGC says otherwise.
-func frugal() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
-	}
-}
-
 func identity(node string) status.Identity {
-	return status.Identity{Node: node, Instance: rand.Text(), Version: version, Machine: machine(), Started: time.Now().UTC()}
+	return status.Identity{Node: node, Instance: rand.Text(), Version: cli.Version(), Machine: cli.Machine(), Started: time.Now().UTC()}
 }
 
 func buildInfo() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "eru_agent_build_info", Help: "Always 1; the version stands in its label.",
-		ConstLabels: prometheus.Labels{"version": version},
+		ConstLabels: prometheus.Labels{"version": cli.Version()},
 	}, func() float64 { return 1 })
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/projecteru2/eru-agent/cmd/cli"
 	"github.com/projecteru2/eru-agent/status"
 )
 
@@ -34,15 +35,15 @@ one JSON object, or with --watch one for each change.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.output != "table" && o.output != "json" {
-				return usage(fmt.Errorf("--output: got %q, want table or json", o.output))
+				return cli.Usage(fmt.Errorf("--output: got %q, want table or json", o.output))
 			}
 			cfg, err := l.load(os.Environ())
 			if err != nil {
 				return err
 			}
-			store, err := cfg.store(zap.NewNop())
+			store, err := cfg.etcd.Store(zap.NewNop())
 			if err != nil {
-				return l.placed(err)
+				return l.Placed(err)
 			}
 			defer func() { _ = store.Close() }()
 			return o.run(c.Context(), store, c.OutOrStdout(), c.ErrOrStderr())
@@ -52,7 +53,7 @@ one JSON object, or with --watch one for each change.`,
 	c.Flags().StringVar(&o.node, "node", "", "only this `node`")
 	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "go on showing changes")
 	c.Flags().StringVarP(&o.output, "output", "o", "table", "table or json")
-	l.addTo(c, "etcd.")
+	l.AddTo(c.Flags(), "etcd.")
 	return c
 }
 

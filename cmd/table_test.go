@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/projecteru2/eru-agent/cmd/cli"
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/status"
 )
@@ -84,7 +85,7 @@ func TestStatusLines(t *testing.T) {
 	key := status.Key{App: "shop", Entrypoint: "web", Node: "n2", ID: "1123456789abcdef"}
 	put, n := v.Containers[key], v.Nodes["n1"]
 	changes := []status.Change{
-		{Put: &put}, {Deleted: &key}, {NodeUp: &n}, {NodeGone: "n2"}, {Synced: true}, {Lost: errNo},
+		{Put: &put}, {Deleted: &key}, {NodeUp: &n}, {NodeGone: "n2"}, {Synced: true}, {Lost: cli.ErrNo},
 	}
 	for _, output := range []string{"table", "json"} {
 		var out, errs bytes.Buffer

@@ -74,7 +74,7 @@ func New(ctx context.Context) (*Rig, error) {
 
 func build(ctx context.Context, version string, args ...string) error {
 	c := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-tags", "grpcnotrace",
-		"-ldflags", "-s -w -X " + module + "/cmd.version=" + version}, args...)...)
+		"-ldflags", "-s -w -X " + module + "/cmd/cli.version=" + version}, args...)...)
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the agent: %w: %s", err, out)

@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"io"
@@ -13,16 +13,16 @@ const (
 	maxQueued = 256 << 10
 	// tryAgain is after how long it is tried again to say what was lost.
 	tryAgain = time.Second
-	// flushWithin bounds how long an agent that ends waits for its last lines
+	// flushWithin bounds how long a program that ends waits for its last lines
 	// to be written.
 	flushWithin = time.Second
 )
 
-// lines takes the log's lines and never waits: whoever logs goes on, whatever
+// Lines takes the log's lines and never waits: whoever logs goes on, whatever
 // becomes of the log. One goroutine writes them out. Lines that it cannot write,
 // and those that come while too much waits for one that blocks, are lost and
 // counted; the first line after that says how many.
-type lines struct {
+type Lines struct {
 	out    io.Writer
 	lost   prometheus.Counter
 	notice func(lost int, since time.Time, why string) []byte
@@ -38,17 +38,17 @@ type lines struct {
 	since   time.Time
 	why     string
 
-	torn bool // of run's goroutine: the last line was written in part
+	torn bool // of Run's goroutine: the last line was written in part
 }
 
-// newLines returns lines for out; notice words what is said of those that were
-// lost. run must be called.
-func newLines(out io.Writer, lost prometheus.Counter, notice func(lost int, since time.Time, why string) []byte) *lines {
-	return &lines{out: out, lost: lost, notice: notice, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+// newLines returns Lines for out; notice words what is said of those that were
+// lost. Run must be called.
+func newLines(out io.Writer, lost prometheus.Counter, notice func(lost int, since time.Time, why string) []byte) *Lines {
+	return &Lines{out: out, lost: lost, notice: notice, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // Write queues one line. It never fails and never waits.
-func (l *lines) Write(line []byte) (int, error) {
+func (l *Lines) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.size+len(line) > maxQueued {
@@ -61,12 +61,12 @@ func (l *lines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Sync implements zapcore.WriteSyncer; close is what waits.
-func (l *lines) Sync() error { return nil }
+// Sync implements zapcore.WriteSyncer; Close is what waits.
+func (l *Lines) Sync() error { return nil }
 
-// close takes no more lines and waits until those that are queued are written,
+// Close takes no more lines and waits until those that are queued are written,
 // but not for longer than flushWithin: a write that blocks cannot be ended.
-func (l *lines) close() {
+func (l *Lines) Close() {
 	l.mu.Lock()
 	l.closed = true
 	l.nudgeLocked()
@@ -77,14 +77,14 @@ func (l *lines) close() {
 	}
 }
 
-func (l *lines) nudgeLocked() {
+func (l *Lines) nudgeLocked() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (l *lines) loseLocked(why string) {
+func (l *Lines) loseLocked(why string) {
 	if l.missing == 0 {
 		l.since = time.Now()
 	}
@@ -93,8 +93,8 @@ func (l *lines) loseLocked(why string) {
 	l.lost.Inc()
 }
 
-// run writes until close.
-func (l *lines) run() {
+// Run writes until Close.
+func (l *Lines) Run() {
 	defer close(l.ended)
 	for {
 		for line := l.take(); line != nil; line = l.take() {
@@ -114,14 +114,14 @@ func (l *lines) run() {
 	}
 }
 
-func (l *lines) isClosed() bool {
+func (l *Lines) isClosed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.closed && len(l.queue) == 0
 }
 
 // take removes the oldest line, nil if there is none.
-func (l *lines) take() []byte {
+func (l *Lines) take() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.queue) == 0 {
@@ -135,7 +135,7 @@ func (l *lines) take() []byte {
 }
 
 // say writes one line, which is lost if that fails.
-func (l *lines) say(line []byte) {
+func (l *Lines) say(line []byte) {
 	err := l.write(line)
 	if err == nil {
 		return
@@ -146,7 +146,7 @@ func (l *lines) say(line []byte) {
 }
 
 // admit says how many lines were lost, if any were; false if it still owes that.
-func (l *lines) admit() bool {
+func (l *Lines) admit() bool {
 	l.mu.Lock()
 	missing, since, why := l.missing, l.since, l.why
 	l.mu.Unlock()
@@ -164,7 +164,7 @@ func (l *lines) admit() bool {
 }
 
 // write begins a line of its own after one that was cut off.
-func (l *lines) write(line []byte) error {
+func (l *Lines) write(line []byte) error {
 	if l.torn {
 		line = append([]byte{'\n'}, line...)
 	}

@@ -1,4 +1,4 @@
-package cmd
+package settings
 
 import (
 	"bytes"
@@ -15,16 +15,16 @@ import (
 
 // yamlReader turns a file into settings, each with its line and column.
 type yamlReader struct {
+	loader *Loader
 	path   string
-	schema *pflag.FlagSet
 	found  map[string]setting
 	errs   []error
 }
 
-// parseYAML reads the keys of schema from text; whatever else stands there is
-// an error.
-func parseYAML(path string, text []byte, schema *pflag.FlagSet) (map[string]setting, []error) {
-	r := &yamlReader{path: path, schema: schema, found: map[string]setting{}}
+// parseYAML reads the keys of the schema from text; whatever else stands there
+// is an error.
+func (l *Loader) parseYAML(path string, text []byte) (map[string]setting, []error) {
+	r := &yamlReader{loader: l, path: path, found: map[string]setting{}}
 	file, err := parser.ParseBytes(bytes.TrimPrefix(text, []byte("\ufeff")), 0)
 	if err != nil {
 		return nil, []error{r.syntax(err)}
@@ -62,7 +62,7 @@ func (r *yamlReader) failGot(t *token.Token, key, got, want string) {
 	if key == "" {
 		key = "file"
 	}
-	r.errs = append(r.errs, &configError{where: r.at(t), key: key, got: got, want: want})
+	r.errs = append(r.errs, &fault{where: r.at(t), key: key, got: got, want: want})
 }
 
 // said is what stands there instead of what is wanted, "" if that is obvious.
@@ -101,7 +101,7 @@ func (r *yamlReader) entry(prefix string, kv *ast.MappingValueNode) {
 	switch {
 	case strings.Contains(name, "."):
 		r.fail(kv.Key.GetToken(), key, "the parts of a key one in the other, as etcd: {prefix: /eru}")
-	case r.schema.Lookup(key) != nil:
+	case r.loader.schema.Lookup(key) != nil:
 		r.value(key, kv)
 	case r.isSection(key):
 		r.section(key+".", kv.Value)
@@ -112,17 +112,17 @@ func (r *yamlReader) entry(prefix string, kv *ast.MappingValueNode) {
 
 func (r *yamlReader) isSection(key string) bool {
 	is := false
-	r.schema.VisitAll(func(f *pflag.Flag) { is = is || strings.HasPrefix(f.Name, key+".") })
+	r.loader.schema.VisitAll(func(f *pflag.Flag) { is = is || strings.HasPrefix(f.Name, key+".") })
 	return is
 }
 
 func (r *yamlReader) unknown(key string, t *token.Token) {
-	if instead, ok := former()[key]; ok {
+	if instead, ok := r.loader.program.Former[key]; ok {
 		r.errs = append(r.errs, fmt.Errorf("%s: %s: a key of the former Eru agent, to be taken out: %s", r.at(t), key, instead))
 		return
 	}
 	want := "a known key"
-	if near := nearest(key, r.schema, strings.ToLower); near != "" {
+	if near := nearest(key, r.loader.schema, strings.ToLower); near != "" {
 		want += ", perhaps " + near
 	}
 	r.fail(t, key, want)
@@ -137,7 +137,7 @@ func (r *yamlReader) value(key string, kv *ast.MappingValueNode) {
 		for _, item := range n.Values {
 			word, ok := scalar(item)
 			if !ok {
-				r.failGot(item.GetToken(), key, said(item)+" in a list", wanted(r.schema.Lookup(key)))
+				r.failGot(item.GetToken(), key, said(item)+" in a list", r.loader.wanted(r.loader.schema.Lookup(key)))
 				return
 			}
 			s.words = append(s.words, word)
@@ -149,7 +149,7 @@ func (r *yamlReader) value(key string, kv *ast.MappingValueNode) {
 			if _, null := node.(*ast.NullNode); null {
 				at = kv.Key.GetToken()
 			}
-			r.failGot(at, key, said(node), wanted(r.schema.Lookup(key)))
+			r.failGot(at, key, said(node), r.loader.wanted(r.loader.schema.Lookup(key)))
 			return
 		}
 		s.words = []string{word}

@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"errors"
@@ -63,9 +63,9 @@ func say(lost int, _ time.Time, why string) []byte {
 // TestFullOutlet has no room for some lines; the first words after that say so, on a line of their own.
 func TestFullOutlet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		out, lost := &outlet{room: 9}, linesLost()
+		out, lost := &outlet{room: 9}, NewLinesLost("eru_agent_")
 		l := newLines(out, lost, say)
-		go l.run()
+		go l.Run()
 		for _, line := range []string{"first\n", "second\n", "third\n"} {
 			if n, err := l.Write([]byte(line)); n != len(line) || err != nil {
 				t.Errorf("writing %q: %d, %v", line, n, err)
@@ -80,7 +80,7 @@ func TestFullOutlet(t *testing.T) {
 			t.Errorf("wrote %q, want %q", got, want)
 		}
 		_, _ = l.Write([]byte("fourth\n"))
-		l.close()
+		l.Close()
 		if got := out.String(); !strings.HasSuffix(got, "left\nfourth\n") || testutil.ToFloat64(lost) != 2 {
 			t.Errorf("wrote %q, counted %v lost", got, testutil.ToFloat64(lost))
 		}
@@ -90,16 +90,16 @@ func TestFullOutlet(t *testing.T) {
 // TestBlockedOutlet never lets who logs wait, keeps what it can, and ends although the outlet blocks.
 func TestBlockedOutlet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		out, lost := &outlet{room: -1, stop: make(chan struct{})}, linesLost()
+		out, lost := &outlet{room: -1, stop: make(chan struct{})}, NewLinesLost("eru_agent_")
 		l := newLines(out, lost, say)
-		go l.run()
+		go l.Run()
 		line := []byte(strings.Repeat("x", 1023) + "\n")
 		const many = 3 * maxQueued / 1024
 		began := time.Now()
 		for range many {
 			_, _ = l.Write(line)
 		}
-		l.close()
+		l.Close()
 		if took := time.Since(began); took != flushWithin {
 			t.Errorf("it took %s", took)
 		}
@@ -123,16 +123,14 @@ func TestLossIsALine(t *testing.T) {
 		"json": `,"msg":"log lines were lost","lines":1,"since":"`,
 		"text": "\tlog lines were lost\t{\"lines\": 1, \"since\": \"",
 	} {
-		cfg := &config{}
-		cfg.log.format = format
 		out := &outlet{}
 		synctest.Test(t, func(t *testing.T) {
-			log, lines := cfg.logger(zap.NewAtomicLevel(), out, linesLost())
-			go lines.run()
+			log, lines := NewLogger(format, zap.NewAtomicLevel(), out, NewLinesLost("eru_agent_"))
+			go lines.Run()
 			log.Info("this is lost")
 			synctest.Wait()
 			out.give(-1)
-			lines.close()
+			lines.Close()
 		})
 		if !strings.Contains(out.String(), want) || !strings.Contains(out.String(), errFull.Error()) {
 			t.Errorf("%s: wrote %q", format, out.String())

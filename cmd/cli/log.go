@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"fmt"
@@ -11,16 +11,17 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// logger writes to out through lines, which the caller runs and closes. The
-// reader of stderr is journald or a person.
-func (c *config) logger(level zap.AtomicLevel, out io.Writer, lost prometheus.Counter) (*zap.Logger, *lines) {
+// NewLogger returns a logger in format, "text" or "json", which writes to out
+// through Lines; the caller runs and closes them. The reader of stderr is
+// journald or a person. lost counts what the log lacks.
+func NewLogger(format string, level zap.AtomicLevel, out io.Writer, lost prometheus.Counter) (*zap.Logger, *Lines) {
 	encoder := zap.NewProductionEncoderConfig()
 	encoder.EncodeTime, encoder.EncodeDuration = zapcore.ISO8601TimeEncoder, zapcore.StringDurationEncoder
 	if os.Getenv("JOURNAL_STREAM") != "" { // systemd.exec(5): journald writes the time itself
 		encoder.TimeKey = zapcore.OmitKey
 	}
 	enc := zapcore.NewJSONEncoder(encoder)
-	if c.log.format == "text" {
+	if format == "text" {
 		encoder.EncodeLevel = zapcore.CapitalLevelEncoder
 		enc = zapcore.NewConsoleEncoder(encoder)
 	}
@@ -37,10 +38,10 @@ func (c *config) logger(level zap.AtomicLevel, out io.Writer, lost prometheus.Co
 	return zap.New(zapcore.NewSamplerWithOptions(core, sampleEvery, sampleFirst, sampleThen)), to
 }
 
-// linesLost counts what the log lacks.
-func linesLost() prometheus.Counter {
+// NewLinesLost returns the counter of a program whose metrics begin with prefix.
+func NewLinesLost(prefix string) prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "eru_agent_log_lines_lost_total", Help: "Log lines that could not be written: a full disk, a reader that has gone or does not read.",
+		Name: prefix + "log_lines_lost_total", Help: "Log lines that could not be written: a full disk, a reader that has gone or does not read.",
 	})
 }
 

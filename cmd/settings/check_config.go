@@ -1,4 +1,4 @@
-package cmd
+package settings
 
 import (
 	"fmt"
@@ -9,8 +9,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-func newCheckConfig() *cobra.Command {
-	l := newLoader()
+// NewCheckConfig returns the command that loads as the program would; further
+// checks what the rules cannot, such as the files that are named.
+func (l *Loader) NewCheckConfig(further func() error) *cobra.Command {
 	c := &cobra.Command{
 		Use: "check-config [FILE]", Short: "Check the configuration and show what is in force",
 		Long: `Check the configuration file, the environment and the flags as run would, and show
@@ -19,23 +20,22 @@ their files and are not shown.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				l.file = args[0]
+				l.File = args[0]
 			}
-			cfg, err := l.load(os.Environ())
-			if err != nil {
+			if err := l.Load(os.Environ()); err != nil {
 				return err
 			}
-			if err := cfg.checkFiles(); err != nil {
-				return l.placed(err)
+			if err := further(); err != nil {
+				return l.Placed(err)
 			}
 			return l.show(c)
 		},
 	}
-	l.addTo(c, "")
+	l.AddTo(c.Flags(), "")
 	return c
 }
 
-func (l *loader) show(c *cobra.Command) error {
+func (l *Loader) show(c *cobra.Command) error {
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "KEY\tVALUE\tFROM")
 	l.schema.VisitAll(func(f *pflag.Flag) {

@@ -1,4 +1,4 @@
-package cmd
+package settings
 
 import (
 	"fmt"
@@ -9,22 +9,23 @@ import (
 )
 
 // WriteExample writes a configuration file with every key at its default, made
-// from the schema itself.
-func WriteExample(w io.Writer) error {
+// from the schema itself, below an introduction. needed are values for keys that
+// have no default and cannot be left out.
+func (l *Loader) WriteExample(w io.Writer, introduction string, needed map[string]string) error {
 	var b strings.Builder
-	b.WriteString(`# The configuration of eru-agent, with every key at its default; all of it may be
-# left out. Each key is also a flag of "eru-agent run" and a variable of the
-# environment: etcd.prefix is --etcd.prefix and ERU_AGENT_ETCD_PREFIX.
-# Check a file with "eru-agent check-config FILE".
-# This file is generated: make docs.
-`)
+	b.WriteString(introduction)
+	b.WriteString("# This file is generated: make docs.\n")
 	var open []string
-	new(config).flags().VisitAll(func(f *pflag.Flag) {
+	l.schema.VisitAll(func(f *pflag.Flag) {
 		parts := strings.Split(f.Name, ".")
 		open = openSections(&b, open, parts[:len(parts)-1])
 		indent := strings.Repeat("  ", len(parts)-1)
 		_, text := pflag.UnquoteUsage(f)
-		fmt.Fprintf(&b, "%s# %s\n%s%s\n", indent, text, indent, exampleLine(parts[len(parts)-1], f))
+		line := exampleLine(parts[len(parts)-1], f)
+		if value := needed[f.Name]; value != "" {
+			line = parts[len(parts)-1] + ": " + value
+		}
+		fmt.Fprintf(&b, "%s# %s\n%s%s\n", indent, text, indent, line)
 	})
 	_, err := io.WriteString(w, b.String())
 	return err
