@@ -1,10 +1,12 @@
 // Package lb brings a proxy to what etcd says of its services. It owns the loop
-// between a status.View and an Outlet, the acknowledgement of drains, and the
+// between status.Views and an Outlet, the acknowledgement of drains, and the
 // metrics of both; how a proxy is spoken to is the Outlet's.
 package lb
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/projecteru2/eru-agent/status"
 )
@@ -13,9 +15,49 @@ import (
 type Outlet interface {
 	// Apply returns once the proxy sends its traffic as services say. It may be
 	// called again with the same, and then makes good what the proxy has
-	// forgotten. After an error it is called again with what is newest then.
+	// forgotten. After an error it is called again with what is newest then. A
+	// ServiceError, alone or among those that it joins, is of that service only;
+	// with any other nothing is certain.
 	Apply(ctx context.Context, services []*status.Service) error
 	// Lost receives when the proxy may have forgotten what was applied; nil if it
 	// cannot.
 	Lost() <-chan struct{}
+}
+
+// ServiceError says that one service could not be applied.
+type ServiceError struct {
+	App, Entrypoint string
+	Err             error
+}
+
+func (e *ServiceError) Error() string {
+	return fmt.Sprintf("applying %s/%s: %s", e.App, e.Entrypoint, e.Err)
+}
+
+// Unwrap returns what is wrong.
+func (e *ServiceError) Unwrap() error { return e.Err }
+
+// why is the kind of an error, one of a few words: that of its method Why, if it
+// has one.
+func why(err error) string {
+	var kind interface{ Why() string }
+	if errors.As(err, &kind) {
+		return kind.Why()
+	}
+	return "other"
+}
+
+// each returns the errors that err joins, itself if it joins none.
+func each(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // one that is wrapped is no list of its own
+		var all []error
+		for _, one := range many.Unwrap() {
+			all = append(all, each(one)...)
+		}
+		return all
+	}
+	return []error{err}
 }

@@ -1,0 +1,316 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/projecteru2/eru-agent/lb"
+	"github.com/projecteru2/eru-agent/status"
+)
+
+// lookEvery is how often it is looked whether HAProxy is still the same process.
+const lookEvery = 250 * time.Millisecond
+
+// Config says how HAProxy is reached and what is whose in it.
+type Config struct {
+	Socket string // the path of its runtime socket, level admin
+	// StateFile is what HAProxy loads when it starts (load-server-state-from-file);
+	// "" for none.
+	StateFile string
+	Prefix    string // of the servers in its backends that are to be used: their server-template's
+	Add       string // settings of a server that is added when the template is used up
+	Routes    []lb.Route
+}
+
+// Outlet brings HAProxy to what services are.
+type Outlet struct {
+	cfg    Config
+	socket socket
+	log    *zap.Logger
+	lost   chan struct{}
+
+	reloads prometheus.Counter
+	up      prometheus.Gauge
+	orders  prometheus.Counter
+
+	mu      sync.Mutex
+	process process // the one that applied is of
+	applied map[string]*status.Service
+	known   map[string]string // backend -> its rows in the state file
+	header  string
+	written string // what stands in the state file
+}
+
+// New returns an Outlet; its metrics are registered with reg.
+func New(cfg Config, log *zap.Logger, reg prometheus.Registerer) *Outlet {
+	o := &Outlet{
+		cfg: cfg, socket: socket(cfg.Socket), log: log, lost: make(chan struct{}, 1),
+		reloads: prometheus.NewCounter(prometheus.CounterOpts{Name: "eru_lb_haproxy_reloads_total", Help: "How often another HAProxy has answered than before: it was reloaded, or has been started again."}),
+		up:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "eru_lb_haproxy_up", Help: "1 while HAProxy answers at its socket."}),
+		orders:  prometheus.NewCounter(prometheus.CounterOpts{Name: "eru_lb_haproxy_commands_total", Help: "Commands that change HAProxy."}),
+		applied: map[string]*status.Service{}, known: map[string]string{},
+	}
+	reg.MustRegister(o.reloads, o.up, o.orders)
+	return o
+}
+
+// Lost implements lb.Outlet.
+func (o *Outlet) Lost() <-chan struct{} { return o.lost }
+
+// Run looks for another HAProxy in the place of the one that was, until ctx ends;
+// then it returns nil.
+func (o *Outlet) Run(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		p, err := o.look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			o.up.Set(0)
+		default:
+			o.up.Set(1)
+			o.meet(p)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (o *Outlet) look(ctx context.Context) (process, error) {
+	answer, err := o.socket.ask(ctx, "show info")
+	if err != nil {
+		return process{}, err
+	}
+	return parseInfo(answer)
+}
+
+// meet forgets what was applied if p is another HAProxy, and says whether it is
+// the same.
+func (o *Outlet) meet(p process) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	was := o.process
+	o.process = p
+	if !p.follows(was) {
+		return true
+	}
+	clear(o.applied)
+	if was == (process{}) { // the first one that is met
+		return true
+	}
+	o.reloads.Inc()
+	o.log.Info("HAProxy was started again", zap.Int("pid", p.pid), zap.Int("former", was.pid))
+	select {
+	case o.lost <- struct{}{}:
+	default:
+	}
+	return false
+}
+
+// task is one backend and what it shall have.
+type task struct {
+	route   lb.Route
+	service *status.Service
+	wish    wish
+}
+
+// Apply implements lb.Outlet. It looks at the backends of services that are
+// others than before, or at all if none is.
+func (o *Outlet) Apply(ctx context.Context, services []*status.Service) error {
+	p, err := o.look(ctx)
+	if err != nil {
+		o.forget()
+		return err
+	}
+	o.meet(p)
+	tasks := o.due(services)
+	errs, err := o.perform(ctx, tasks)
+	if err == nil {
+		p, err = o.look(ctx)
+	}
+	if err != nil {
+		o.forget()
+		return err
+	}
+	if !o.meet(p) {
+		return faultf(whySocket, "HAProxy was started again while it was told of %d services", len(tasks))
+	}
+	return errors.Join(append(errs, o.save())...)
+}
+
+func (o *Outlet) forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.applied)
+}
+
+// due returns what is to be looked at.
+func (o *Outlet) due(services []*status.Service) []task {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	byName := map[string]*status.Service{}
+	for _, s := range services {
+		byName[s.App+"/"+s.Entrypoint] = s
+	}
+	var changed, all []task
+	for _, route := range o.cfg.Routes {
+		s := byName[route.App+"/"+route.Entrypoint]
+		if s == nil {
+			continue
+		}
+		t := task{route, s, wanted(route, s)}
+		all = append(all, t)
+		if o.applied[route.Backend] != s {
+			changed = append(changed, t)
+		}
+	}
+	if len(changed) > 0 {
+		return changed
+	}
+	return all
+}
+
+// perform does all tasks: what gets less in all of them first. It returns what
+// is wrong with single services, or an error that is of all.
+func (o *Outlet) perform(ctx context.Context, tasks []task) ([]error, error) {
+	stands, err := o.read(ctx, tasks)
+	if err != nil {
+		return nil, err
+	}
+	var whole plan
+	for _, t := range tasks {
+		if rows, ok := stands[t.route.Backend]; ok {
+			p := o.slots(t, rows).plan(t.wish)
+			whole.cuts, whole.adds, whole.tidy = append(whole.cuts, p.cuts...), append(whole.adds, p.adds...), append(whole.tidy, p.tidy...)
+		}
+	}
+	orders := append(append(whole.cuts, whole.adds...), whole.tidy...)
+	o.orders.Add(float64(len(orders)))
+	against, err := o.socket.tell(ctx, orders)
+	if err != nil {
+		return nil, err
+	}
+	if len(orders) > 0 {
+		if stands, err = o.read(ctx, tasks); err != nil {
+			return nil, err
+		}
+	}
+	return o.verify(tasks, stands, against), nil
+}
+
+func (o *Outlet) slots(t task, rows []row) slots {
+	return slots{backend: t.route.Backend, prefix: o.cfg.Prefix, add: o.cfg.Add, rows: rows}
+}
+
+// verify remembers which tasks are done, and returns what is wrong with the
+// others; against is what HAProxy had to say.
+func (o *Outlet) verify(tasks []task, stands map[string][]row, against []string) []error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var errs []error
+	for _, t := range tasks {
+		rows, ok := stands[t.route.Backend]
+		if !ok {
+			errs = append(errs, t.failed(whyBackend, "HAProxy's configuration has no backend %q", t.route.Backend))
+			continue
+		}
+		s := o.slots(t, rows)
+		lack, without := s.lacks(t.wish)
+		switch {
+		case lack == "":
+			o.applied[t.route.Backend] = t.service
+		case without.IsValid():
+			errs = append(errs, t.failed(whySlots, "backend %q: all slots %s1, %s2, … are used, and for %s HAProxy adds no server: %s",
+				t.route.Backend, s.prefix, s.prefix, without, said(against)))
+		default:
+			errs = append(errs, t.failed(refusal(against), "backend %q: %s: HAProxy says: %s", t.route.Backend, lack, said(against)))
+		}
+	}
+	return errs
+}
+
+func (t task) failed(why, format string, args ...any) error {
+	return &lb.ServiceError{App: t.route.App, Entrypoint: t.route.Entrypoint, Err: faultf(why, format, args...)}
+}
+
+func refusal(against []string) string {
+	for _, line := range against {
+		if strings.Contains(line, "Permission denied") {
+			return whyRights
+		}
+	}
+	return whyRefused
+}
+
+func said(against []string) string {
+	if len(against) == 0 {
+		return "nothing"
+	}
+	return excerpt(against[0])
+}
+
+// read returns the servers of the backends that HAProxy has, of those that tasks
+// are of and of those that were never read.
+func (o *Outlet) read(ctx context.Context, tasks []task) (map[string][]row, error) {
+	backends := o.unread()
+	for _, t := range tasks {
+		backends = append(backends, t.route.Backend)
+	}
+	stands := map[string][]row{}
+	if len(backends) > 1 {
+		if err := o.readInto(ctx, stands, ""); err != nil {
+			return nil, err
+		}
+	}
+	for _, backend := range backends {
+		if _, ok := stands[backend]; ok {
+			continue
+		}
+		if err := o.readInto(ctx, stands, backend); err != nil {
+			return nil, err
+		}
+	}
+	return stands, nil
+}
+
+// readInto adds to stands what HAProxy has of one backend, or with "" of all
+// that have a server.
+func (o *Outlet) readInto(ctx context.Context, stands map[string][]row, backend string) error {
+	answer, err := o.socket.ask(ctx, strings.TrimSpace("show servers state "+backend))
+	if err != nil {
+		return err
+	}
+	if backend != "" && strings.HasPrefix(answer, "Can't find backend") {
+		o.keep(backend, "", nil)
+		return nil
+	}
+	s, err := parseState(answer)
+	if err != nil {
+		return err
+	}
+	if backend != "" {
+		stands[backend] = nil
+	}
+	for _, r := range s.rows {
+		stands[r.backend] = append(stands[r.backend], r)
+	}
+	for name, rows := range stands {
+		o.keep(name, s.header, rows)
+	}
+	return nil
+}
+
+// String says which HAProxy it is.
+func (o *Outlet) String() string { return fmt.Sprintf("HAProxy at %s", o.cfg.Socket) }
