@@ -30,3 +30,6 @@ func (s *Store) Member() string {
 	defer s.mu.Unlock()
 	return s.cfg.Endpoints[s.first]
 }
+
+// SetRelistEvery makes a Store that does not follow yet list more often.
+func (s *Store) SetRelistEvery(d time.Duration) { s.relistEvery = d }

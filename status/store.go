@@ -43,7 +43,8 @@ type Store struct {
 	cause cause
 	heard heard
 
-	lookEvery time.Duration
+	lookEvery   time.Duration
+	relistEvery time.Duration
 
 	mu      sync.Mutex
 	client  *clientv3.Client
@@ -56,7 +57,7 @@ type Store struct {
 
 // NewStore returns a Store. Close it when done.
 func NewStore(cfg Config, log *zap.Logger) *Store {
-	s := &Store{cfg: cfg, keys: newLayout(cfg.Prefix), log: log, lookEvery: lookEvery}
+	s := &Store{cfg: cfg, keys: newLayout(cfg.Prefix), log: log, lookEvery: lookEvery, relistEvery: relistEvery}
 	if n := len(cfg.Endpoints); n > 1 {
 		s.first = rand.IntN(n) // agents spread over the members
 	}
