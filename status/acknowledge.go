@@ -36,15 +36,15 @@ func (s *Store) Acknowledge(ctx context.Context, name string, ttl time.Duration,
 				records = nil
 				continue
 			}
-			replace(a.newest, r)
+			renew(a.newest, r)
 		}
 	}
 	parts.Wait()
 	return nil
 }
 
-// replace puts v into the place of what box holds. Only one goroutine may.
-func replace[T any](box chan T, v T) {
+// renew puts v into the place of what box holds. Only one goroutine may.
+func renew[T any](box chan T, v T) {
 	select {
 	case <-box:
 	default:
@@ -67,25 +67,25 @@ type acknowledger struct {
 
 // hold opens a session again and again, each time it is lost.
 func (a *acknowledger) hold(ctx context.Context, ttl time.Duration) {
-	wait := newBackOff()
+	var wait backOff
 	for ctx.Err() == nil {
 		err := a.store.Hold(ctx, ttl, func(lease int64) {
-			wait.Reset()
-			replace(a.leases, lease)
+			wait.reset()
+			renew(a.leases, lease)
 		})
 		if err != nil {
 			a.store.log.Debug("opening the reader's session anew", zap.String("key", a.key), zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait.NextBackOff()):
+		case <-time.After(wait.next()):
 		}
 	}
 }
 
 // write brings etcd to the newest record under the newest session.
 func (a *acknowledger) write(ctx context.Context) {
-	wait := newBackOff()
+	var wait backOff
 	failures := 0
 	var lease int64
 	var value []byte
@@ -105,14 +105,14 @@ func (a *acknowledger) write(ctx context.Context) {
 		}
 		err := a.put(ctx, value, lease)
 		if err == nil {
-			wait.Reset()
+			wait.reset()
 			failures = 0
 			continue
 		}
 		if failures++; failures%60 == 1 && ctx.Err() == nil {
 			a.store.log.Warn("etcd does not take what this reader acknowledges; the newest is kept", zap.String("key", a.key), zap.Int("failures", failures), zap.Error(err))
 		}
-		again = time.After(wait.NextBackOff())
+		again = time.After(wait.next())
 	}
 }
 

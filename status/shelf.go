@@ -109,16 +109,16 @@ func (f *shelf[T]) put(kv *mvccpb.KeyValue) {
 // changed, until ctx ends. What it tells is the callee's to keep. Lost is why
 // etcd cannot be followed; the last known stands.
 func (f *shelf[T]) follow(ctx context.Context, tell func(), lost func(error)) {
-	wait := newBackOff()
+	var wait backOff
 	for ctx.Err() == nil {
-		err := f.once(ctx, func() { wait.Reset(); tell() })
+		err := f.once(ctx, func() { wait.reset(); tell() })
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
 		lost(err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait.NextBackOff()):
+		case <-time.After(wait.next()):
 		}
 	}
 }
