@@ -11,7 +11,7 @@ SYSCONFDIR ?= /etc
 LIBDIR     ?= $(PREFIX)/lib
 DESTDIR    ?=
 
-# One static binary; the tools need no cgo either.
+# Static binaries; the tools need no cgo either.
 export CGO_ENABLED := 0
 
 BUILD := go build -trimpath -tags grpcnotrace -ldflags '-s -w -X github.com/projecteru2/eru-agent/cmd/cli.version=$(VERSION)'
@@ -27,8 +27,8 @@ help: ## list the targets
 setup:
 	@scripts/setup
 
-build: ## build bin/eru-agent, and what the demonstration needs
-	$(BUILD) -o bin/ ./cmd/eru-agent ./cmd/eru-agent-dev ./e2e/web
+build: ## build bin/eru-agent and bin/eru-lb, and what the demonstration needs
+	$(BUILD) -o bin/ ./cmd/eru-agent ./cmd/eru-lb ./cmd/eru-agent-dev ./e2e/web
 
 run: setup build ## set the machine up and run the agent on its containers, with an etcd of its own
 	bin/eru-agent-dev run $(ARGS)
@@ -51,7 +51,7 @@ check: vet lint build ## format, vet, lint, tidy, generated docs, and what the b
 	go mod tidy -diff
 	cd .ci/tools && go mod tidy -diff
 	bin/eru-agent-dev docs --check
-	scripts/check-binary bin/eru-agent
+	scripts/check-binary
 
 vet:
 	go vet ./...
@@ -72,7 +72,7 @@ bench: ## measure the agent against yardsticks in the same run, and print ours, 
 	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
 	bin/bench -version '$(VERSION)' $(ARGS)
 
-docs: build ## generate docs/cli.md and agent.yaml.example
+docs: build ## generate docs/cli.md, agent.yaml.example and lb.yaml.example
 	bin/eru-agent-dev docs
 
 tidy: ## tidy both module files

@@ -149,7 +149,7 @@ func (l *Loop) serve(ctx context.Context) {
 			close(answer)
 			continue
 		case <-l.wake:
-			l.apply(ctx)
+			l.news(ctx)
 		case <-l.outlet.Lost():
 			l.apply(ctx)
 		case <-again.C:
@@ -162,6 +162,20 @@ func (l *Loop) serve(ctx context.Context) {
 			again.Reset(l.retry)
 		}
 	}
+}
+
+// news applies what a View has told of, unless it is of etcd alone.
+func (l *Loop) news(ctx context.Context) {
+	services, unknown := l.gather()
+	last := l.current.Load()
+	if last == nil || last.err != nil || !slices.Equal(services, l.applied) {
+		l.apply(ctx)
+		return
+	}
+	l.mu.Lock()
+	l.changed = time.Time{}
+	l.mu.Unlock()
+	l.current.Store(&report{services: services, unknown: unknown})
 }
 
 // check has the Outlet look at what it has applied; what is new comes first,
