@@ -54,7 +54,7 @@ type Rig struct {
 	used   atomic.Bool // Docker has been asked for something
 }
 
-// New builds the agent and the web server; ctx bounds that. Docker is not needed before the first Node.
+// New builds the agent, eru-lb and the web server; ctx bounds that. Docker is not needed before the first Node.
 func New(ctx context.Context) (*Rig, error) {
 	dir, err := os.MkdirTemp("", "eru-agent-e2e-")
 	if err != nil {
@@ -66,7 +66,7 @@ func New(ctx context.Context) (*Rig, error) {
 	}
 	r.image = sync.OnceValues(r.makeImage)
 	r.etcd = sync.OnceValues(r.buildEtcd)
-	if err := build(ctx, Version, "-o", dir+"/", module+"/cmd/eru-agent", module+"/e2e/web"); err != nil {
+	if err := build(ctx, Version, "-o", dir+"/", module+"/cmd/eru-agent", module+"/cmd/eru-lb", module+"/e2e/web"); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return r, nil
@@ -108,6 +108,9 @@ func (r *Rig) Close() error {
 
 // Binary is the path of the agent.
 func (r *Rig) Binary() string { return filepath.Join(r.dir, "eru-agent") }
+
+// Balancer is the path of eru-lb.
+func (r *Rig) Balancer() string { return filepath.Join(r.dir, "eru-lb") }
 
 // Docker is the address at which Docker answers.
 func (r *Rig) Docker() string { return r.docker }
