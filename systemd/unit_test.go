@@ -43,16 +43,17 @@ func read(t *testing.T, name string) []byte {
 	return b
 }
 
-// installed lays the unit out as `make install` would, with an ExecStart that exists here: verify insists on that.
-func installed(t *testing.T) string {
+// installed lays the unit of a program out as `make install` would, with an ExecStart that exists here: verify insists on
+// that.
+func installed(t *testing.T, program string) string {
 	t.Helper()
 	dir := t.TempDir()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	unit := bytes.Replace(read(t, "eru-agent.service"), []byte("/usr/local/bin/eru-agent"), []byte(self), 1)
-	path := filepath.Join(dir, "eru-agent.service")
+	unit := bytes.Replace(read(t, program+".service"), []byte("/usr/local/bin/"+program), []byte(self), 1)
+	path := filepath.Join(dir, program+".service")
 	if err := os.WriteFile(path, unit, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -67,42 +68,57 @@ func installed(t *testing.T) string {
 	return path
 }
 
-func TestUnitVerifies(t *testing.T) {
-	if out := analyze(t, "verify", "--man=no", "--recursive-errors=no", installed(t)); out != "" {
-		t.Errorf("systemd-analyze verify has something to say:\n%s", out)
+// units calls test for the unit of each program.
+func units(t *testing.T, test func(t *testing.T, program string)) {
+	t.Helper()
+	for _, program := range []string{"eru-agent", "eru-lb"} {
+		t.Run(program, func(t *testing.T) { test(t, program) })
 	}
+}
+
+func TestUnitVerifies(t *testing.T) {
+	units(t, func(t *testing.T, program string) {
+		if out := analyze(t, "verify", "--man=no", "--recursive-errors=no", installed(t, program)); out != "" {
+			t.Errorf("systemd-analyze verify has something to say:\n%s", out)
+		}
+	})
 }
 
 func TestUnitExposure(t *testing.T) {
-	out := analyze(t, "security", "--offline=true", "--no-pager", installed(t))
-	m := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindStringSubmatch(out)
-	if m == nil {
-		t.Fatalf("no exposure level in:\n%s", out)
-	}
-	if level, err := strconv.ParseFloat(m[1], 64); err != nil || level > 2.0 {
-		t.Errorf("exposure %s, want 2.0 or better:\n%s", m[1], out)
-	}
+	units(t, func(t *testing.T, program string) {
+		out := analyze(t, "security", "--offline=true", "--no-pager", installed(t, program))
+		m := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindStringSubmatch(out)
+		if m == nil {
+			t.Fatalf("no exposure level in:\n%s", out)
+		}
+		if level, err := strconv.ParseFloat(m[1], 64); err != nil || level > 2.0 {
+			t.Errorf("exposure %s, want 2.0 or better:\n%s", m[1], out)
+		}
+	})
 }
 
 func TestSysusers(t *testing.T) {
-	root := t.TempDir()
-	if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	conf, err := filepath.Abs("eru-agent.sysusers.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("systemd-sysusers", "--root="+root, conf).CombinedOutput(); err != nil {
-		t.Fatalf("systemd-sysusers: %v\n%s", err, out)
-	}
-	passwd, group := string(read(t, filepath.Join(root, "etc/passwd"))), string(read(t, filepath.Join(root, "etc/group")))
-	if !regexp.MustCompile(`(?m)^eru-agent:.*nologin$`).MatchString(passwd) {
-		t.Errorf("no account eru-agent without login in:\n%s", passwd)
-	}
-	for _, g := range []string{"eru-agent", "docker"} {
-		if !regexp.MustCompile(`(?m)^` + g + `:`).MatchString(group) {
-			t.Errorf("no group %s in:\n%s", g, group)
+	units(t, func(t *testing.T, program string) {
+		root := t.TempDir()
+		if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
+			t.Fatal(err)
 		}
-	}
+		conf, err := filepath.Abs(program + ".sysusers.conf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("systemd-sysusers", "--root="+root, conf).CombinedOutput(); err != nil {
+			t.Fatalf("systemd-sysusers: %v\n%s", err, out)
+		}
+		passwd, group := string(read(t, filepath.Join(root, "etc/passwd"))), string(read(t, filepath.Join(root, "etc/group")))
+		if !regexp.MustCompile(`(?m)^` + program + `:.*nologin$`).MatchString(passwd) {
+			t.Errorf("no account %s without login in:\n%s", program, passwd)
+		}
+		service := map[string]string{"eru-agent": "docker", "eru-lb": "haproxy"}[program]
+		for _, g := range []string{program, service} {
+			if !regexp.MustCompile(`(?m)^` + g + `:`).MatchString(group) {
+				t.Errorf("no group %s in:\n%s", g, group)
+			}
+		}
+	})
 }

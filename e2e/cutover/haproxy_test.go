@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,9 +54,22 @@ func (p *proxy) start() {
 	}
 	p.Process = r.LaunchAs(p.t, func(c *exec.Cmd) {
 		c.Path, c.Args = program, []string{program, "-W", "-db", "-f", cfg}
-		c.Env = append(slices.Concat(os.Environ(), p.settings), "HAPROXY_SOCKET="+p.socket(), "HAPROXY_STATE="+p.state(), "HAPROXY_BIND="+p.bind)
+		c.Env = append(slices.Concat(os.Environ(), account(), p.settings), "HAPROXY_SOCKET="+p.socket(), "HAPROXY_STATE="+p.state(), "HAPROXY_BIND="+p.bind)
 	})
 	p.await("HAProxy to answer", func() error { _, err := p.ask("show info"); return err })
+}
+
+// account is who HAProxy becomes; only root can become somebody else.
+func account() []string {
+	me, err := user.Current()
+	if err != nil || me.Uid == "0" {
+		return nil
+	}
+	group, err := user.LookupGroupId(me.Gid)
+	if err != nil {
+		return nil
+	}
+	return []string{"HAPROXY_USER=" + me.Username, "HAPROXY_GROUP=" + group.Name}
 }
 
 func (p *proxy) socket() string { return filepath.Join(p.dir, "admin.sock") }

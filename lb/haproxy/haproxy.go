@@ -227,15 +227,14 @@ func (o *Outlet) verify(tasks []task, stands map[string][]row, against []string)
 			continue
 		}
 		s := o.slots(t, rows)
-		lack, without := s.lacks(t.wish)
-		switch {
+		switch lack := s.lacks(t.wish); {
 		case lack == "":
 			o.applied[t.route.Backend] = t.service
-		case without.IsValid():
-			errs = append(errs, t.failed(whySlots, "backend %q: all slots %s1, %s2, … are used, and for %s HAProxy adds no server: %s",
-				t.route.Backend, s.prefix, s.prefix, without, said(against)))
+		case s.full():
+			errs = append(errs, t.failed(whySlots, "backend %q: %s, because all slots are used (%s1, %s2, …) and HAProxy adds no server: %s",
+				t.route.Backend, lack, s.prefix, s.prefix, said(against)))
 		default:
-			errs = append(errs, t.failed(refusal(against), "backend %q: %s: HAProxy says: %s", t.route.Backend, lack, said(against)))
+			errs = append(errs, t.failed(whyRefused, "backend %q: %s: HAProxy says: %s", t.route.Backend, lack, said(against)))
 		}
 	}
 	return errs
@@ -243,15 +242,6 @@ func (o *Outlet) verify(tasks []task, stands map[string][]row, against []string)
 
 func (t task) failed(why, format string, args ...any) error {
 	return &lb.ServiceError{App: t.route.App, Entrypoint: t.route.Entrypoint, Err: faultf(why, format, args...)}
-}
-
-func refusal(against []string) string {
-	for _, line := range against {
-		if strings.Contains(line, "Permission denied") {
-			return whyRights
-		}
-	}
-	return whyRefused
 }
 
 func said(against []string) string {

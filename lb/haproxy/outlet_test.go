@@ -1,11 +1,17 @@
 package haproxy_test
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/projecteru2/eru-agent/lb/haproxy"
+	"github.com/projecteru2/eru-agent/status"
 )
 
 // TestApply brings a backend from one set to the next, and looks at each command.
@@ -151,5 +157,77 @@ func stands(t *testing.T, file, text string) {
 	t.Helper()
 	if got, err := os.ReadFile(file); err != nil || string(got) != text {
 		t.Errorf("in the state file stands\n%swant\n%s%v", got, text, err)
+	}
+}
+
+// TestAnotherHAProxy has HAProxy start again: with another PID, or with the same one, as in a container. All that was told is
+// told again.
+func TestAnotherHAProxy(t *testing.T) {
+	f := newFake(t, map[string]int{"web": 1, "api": 1})
+	f.with(func() { f.uptime = 100 })
+	o := newOutlet(t, haproxy.Config{Socket: f.path})
+	web, api := service("web", "10.0.0.1:80 ready"), service("api", "10.0.1.1:80 ready")
+	apply(t, o, web, api)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- o.Run(ctx) }()
+	for _, restart := range []func(){func() { f.pid = 2 }, func() { f.uptime = 0 }} {
+		f.told()
+		f.with(func() {
+			restart()
+			f.servers["web"][0] = &server{name: "eru1", addr: "0.0.0.0", port: "1", admin: 5, weight: 1}
+		})
+		<-o.Lost()
+		apply(t, o, web, service("api", "10.0.1.1:80 ready"))
+		want(t, "told", f.told(), []string{"set server web/eru1 addr 10.0.0.1 port 80", "set server web/eru1 state ready"})
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRestartInTheMiddle has HAProxy start again after it was told and before that is verified: it does not count as applied.
+func TestRestartInTheMiddle(t *testing.T) {
+	f := newFake(t, map[string]int{"web": 1, "api": 1})
+	o := newOutlet(t, haproxy.Config{Socket: f.path})
+	web := service("web", "10.0.0.1:80 ready")
+	f.with(func() {
+		f.answer = func(line string, _ net.Conn) bool {
+			if strings.HasPrefix(line, "set server") {
+				f.with(func() { f.pid++ })
+			}
+			return false
+		}
+	})
+	failed(t, o.Apply(t.Context(), []*status.Service{web}), "socket", "HAProxy was started again while it was told of 1 services", false)
+	<-o.Lost()
+	apply(t, o, web)
+	want(t, "stands", f.list("web"), []string{"eru1 10.0.0.1:80 ready"})
+}
+
+// TestManyCommands tells more than HAProxy takes in one line.
+func TestManyCommands(t *testing.T) {
+	const many = 500
+	f := newFake(t, map[string]int{"web": many})
+	longest := 0
+	f.with(func() {
+		f.answer = func(line string, _ net.Conn) bool { longest = max(longest, len(line)); return false }
+	})
+	var servers, standing []string
+	for i := range many {
+		at := fmt.Sprintf("10.0.%d.%d:80 ready", i/200, 1+i%200)
+		servers = append(servers, at)
+		standing = append(standing, fmt.Sprintf("eru%d %s", i+1, at))
+	}
+	o := newOutlet(t, haproxy.Config{Socket: f.path, Routes: routes(t, "shop/web=web")})
+	apply(t, o, service("web", servers...))
+	stood := f.list("web")
+	slices.Sort(stood)
+	slices.Sort(standing)
+	want(t, "stands", stood, standing)
+	f.close()
+	if longest > 4096 {
+		t.Errorf("a line has %d bytes", longest)
 	}
 }

@@ -170,9 +170,8 @@ func (s slots) adding(at netip.AddrPort, m mode) []string {
 	return append(commands, r.entering(m))
 }
 
-// lacks returns what stands otherwise than is wished for, "" for nothing; an
-// address is one that has no slot at all.
-func (s slots) lacks(w wish) (string, netip.AddrPort) {
+// lacks returns what stands otherwise than is wished for, "" for nothing.
+func (s slots) lacks(w wish) string {
 	placed := map[netip.AddrPort]bool{}
 	for _, r := range s.rows {
 		want, wished := w[r.at]
@@ -181,16 +180,21 @@ func (s slots) lacks(w wish) (string, netip.AddrPort) {
 		case wished && !placed[r.at]:
 			placed[r.at] = true
 			if r.mode != want || r.weight != r.configured {
-				return fmt.Sprintf("server %s at %s is in state %s with weight %d of %d, and was to be %s", r.name, r.at, r.mode, r.weight, r.configured, want), netip.AddrPort{}
+				return fmt.Sprintf("server %s at %s is in state %s with weight %d of %d, and was to be %s", r.name, r.at, r.mode, r.weight, r.configured, want)
 			}
 		case r.mode != maint:
-			return fmt.Sprintf("server %s at %s is in state %s, and was to be in maint", r.name, r.at, r.mode), netip.AddrPort{}
+			return fmt.Sprintf("server %s at %s is in state %s, and was to be in maint", r.name, r.at, r.mode)
 		}
 	}
 	if m := missing(w, placed); len(m) > 0 {
-		return "no server is at " + m[0].String(), m[0]
+		return fmt.Sprintf("no server is at %s", m[0])
 	}
-	return "", netip.AddrPort{}
+	return ""
+}
+
+// full says that each slot of the template is used.
+func (s slots) full() bool {
+	return !slices.ContainsFunc(s.rows, func(r row) bool { return s.ours(r.name) && !s.added(r.name) && r.mode == maint })
 }
 
 // ValidPrefix says whether names of servers may begin with s, with a number or

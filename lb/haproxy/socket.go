@@ -26,6 +26,10 @@ const (
 	maxLine = 4 << 10
 )
 
+// denied is what HAProxy says to who has no right to ask; its socket needs level
+// admin.
+const denied = "Permission denied"
+
 // Kinds of what may go wrong, as lb's metrics have them.
 const (
 	whySocket  = "socket"  // it cannot be reached, or does not answer
@@ -83,6 +87,8 @@ func (s socket) ask(ctx context.Context, commands ...string) (string, error) {
 		return "", faultf(whySocket, "reading HAProxy's answer at %q: %w", string(s), err)
 	case len(answer) > maxAnswer:
 		return "", faultf(whyAnswer, "reading HAProxy's answer at %q: it has more than %d bytes", string(s), maxAnswer)
+	case strings.HasPrefix(string(answer), denied):
+		return "", faultf(whyRights, "asking HAProxy at %q for %q: it says: %s", string(s), commands[0], denied)
 	}
 	return string(answer), nil
 }
