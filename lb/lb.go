@@ -52,7 +52,7 @@ func each(err error) []error {
 	if err == nil {
 		return nil
 	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // one that is wrapped is no list of its own
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, one := range many.Unwrap() {
 			all = append(all, each(one)...)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,13 +13,14 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/projecteru2/eru-agent/cmd"
+	"github.com/projecteru2/eru-agent/cmd/balancer"
 )
 
 // newDocs generates what would otherwise drift from the code.
 func newDocs() *cobra.Command {
 	check := false
 	c := &cobra.Command{
-		Use: "docs", Short: "Generate docs/cli.md and agent.yaml.example", Args: cobra.NoArgs,
+		Use: "docs", Short: "Generate docs/cli.md, agent.yaml.example and lb.yaml.example", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			files, err := generate()
 			if err != nil {
@@ -36,23 +39,34 @@ func newDocs() *cobra.Command {
 }
 
 func generate() (map[string][]byte, error) {
-	var example, cli bytes.Buffer
-	if err := cmd.WriteExample(&example); err != nil {
+	var agent, lb, cli bytes.Buffer
+	if err := errors.Join(cmd.WriteExample(&agent), balancer.WriteExample(&lb)); err != nil {
 		return nil, err
 	}
 	cli.WriteString("# Command line\n\n<!-- generated: make docs -->\n\n")
-	root := cmd.NewRoot()
+	for _, root := range []*cobra.Command{cmd.NewRoot(), balancer.NewRoot()} {
+		if err := describe(&cli, root); err != nil {
+			return nil, err
+		}
+	}
+	return map[string][]byte{"agent.yaml.example": agent.Bytes(), "lb.yaml.example": lb.Bytes(), filepath.Join("docs", "cli.md"): cli.Bytes()}, nil
+}
+
+// describe writes what a program's command line takes.
+func describe(w io.Writer, root *cobra.Command) error {
 	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
 		if c.Name() == "help" || c.Name() == "completion" {
 			continue
 		}
 		var one bytes.Buffer
 		if err := doc.GenMarkdownCustom(c, &one, func(link string) string { return "#" + anchor(link) }); err != nil {
-			return nil, fmt.Errorf("describing %q: %w", c.Name(), err)
+			return fmt.Errorf("describing %q: %w", c.Name(), err)
 		}
-		cli.WriteString(withoutSeeAlso(one.String()))
+		if _, err := io.WriteString(w, withoutSeeAlso(one.String())); err != nil {
+			return err
+		}
 	}
-	return map[string][]byte{"agent.yaml.example": example.Bytes(), filepath.Join("docs", "cli.md"): cli.Bytes()}, nil
+	return nil
 }
 
 func anchor(link string) string {

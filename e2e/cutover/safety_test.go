@@ -91,9 +91,9 @@ func TestHold(t *testing.T) {
 	p.awaitIn(c[1:]...)
 	behave(t, c[0], "90", "ok")
 	c[0].Await("healthy")
-	new := shop(n, 1, checked()...)
-	p.awaitIn(append(new, c[1:]...)...) // without the one that is held
-	p.awaitIn(append(new, c...)...)
+	fresh := shop(n, 1, checked()...)
+	p.awaitIn(append(fresh, c[1:]...)...) // without the one that is held
+	p.awaitIn(append(fresh, c...)...)
 }
 
 // TestDrainIsAcknowledged stops a container that takes its time: HAProxy drains it, and eru-lb says in etcd which revision

@@ -39,10 +39,13 @@ func (o *Outlet) save() error {
 	if o.cfg.StateFile == "" || o.header == "" {
 		return nil
 	}
-	text := o.header
+	var b strings.Builder
+	b.Grow(len(o.written))
+	b.WriteString(o.header)
 	for _, route := range o.cfg.Routes {
-		text += o.known[route.Backend]
+		b.WriteString(o.known[route.Backend])
 	}
+	text := b.String()
 	if text == o.written {
 		return nil
 	}
