@@ -75,14 +75,19 @@ func (r Route) String() string {
 }
 
 // Endpoint is the address of a server that the route's requests go to; false if
-// it publishes none.
+// it publishes none that can be dialled.
 func (r Route) Endpoint(s status.Server) (netip.AddrPort, bool) {
 	port := r.Port
 	if port == "" {
 		port = lowest(s.Status.Endpoints)
 	}
 	at, err := netip.ParseAddrPort(s.Status.Endpoints[port])
-	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), err == nil
+	addr := at.Addr().Unmap()
+	// A zone is text that anybody may have written, and means nothing on another host.
+	if err != nil || at.Port() == 0 || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(addr, at.Port()), true
 }
 
 func lowest(endpoints map[string]string) string {

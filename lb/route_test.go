@@ -54,6 +54,10 @@ func TestEndpoint(t *testing.T) {
 		{"90", "", all},
 		{"80", "", all},
 		{"", "", nil},
+		{"80", "", map[string]string{"80": "[fe80::1%eth0;shutdown sessions server a/b]:80"}},
+		{"80", "", map[string]string{"80": "0.0.0.0:80"}},
+		{"80", "", map[string]string{"80": "[ff02::1]:80"}},
+		{"80", "", map[string]string{"80": "10.0.0.1:0"}},
 	} {
 		got, ok := lb.Route{Port: test.port}.Endpoint(status.Server{Status: status.Status{Endpoints: test.endpoints}})
 		if ok != (test.want != "") || ok && got.String() != test.want {
