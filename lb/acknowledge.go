@@ -13,10 +13,13 @@ func (l *Loop) acknowledge(services []*status.Service, err error) {
 	failed := map[[2]string]bool{}
 	for _, one := range each(err) {
 		var of *ServiceError
-		if !errors.As(one, &of) {
+		var beside *Beside
+		switch {
+		case errors.As(one, &of):
+			failed[[2]string{of.App, of.Entrypoint}] = true
+		case !errors.As(one, &beside):
 			return // nothing is certain
 		}
-		failed[[2]string{of.App, of.Entrypoint}] = true
 	}
 	drained := map[string]int64{}
 	for _, s := range services {

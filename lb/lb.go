@@ -16,8 +16,8 @@ type Outlet interface {
 	// Apply returns once the proxy sends its traffic as services say. It may be
 	// called again with the same, and then makes good what the proxy has
 	// forgotten. After an error it is called again with what is newest then. A
-	// ServiceError, alone or among those that it joins, is of that service only;
-	// with any other nothing is certain.
+	// ServiceError, alone or among those that it joins, is of that service only,
+	// and a Beside of none; with any other nothing is certain.
 	Apply(ctx context.Context, services []*status.Service) error
 	// Lost receives when the proxy may have forgotten what was applied; nil if it
 	// cannot.
@@ -36,6 +36,14 @@ func (e *ServiceError) Error() string {
 
 // Unwrap returns what is wrong.
 func (e *ServiceError) Unwrap() error { return e.Err }
+
+// Beside is what went wrong beside the services, which were applied.
+type Beside struct{ Err error }
+
+func (e *Beside) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *Beside) Unwrap() error { return e.Err }
 
 // why is the kind of an error, one of a few words: that of its method Why, if it
 // has one.

@@ -135,7 +135,7 @@ func TestAcknowledge(t *testing.T) {
 		b.view.knows(service(8, draining(7), draining(8), healthy()))
 		synctest.Wait()
 		want(t, "records when its service was not applied", len(b.records), 0)
-		b.outlet.fail(&lb.ServiceError{App: "shop", Entrypoint: "api", Err: errors.New("no slot")})
+		b.outlet.fail(errors.Join(&lb.ServiceError{App: "shop", Entrypoint: "api", Err: errors.New("no slot")}, &lb.Beside{Err: errors.New("no disk")}))
 		b.view.knows(service(9, draining(7), draining(8), healthy()))
 		drained(t, b, map[string]int64{"a": 7, "b": 8})
 		b.view.knows(service(10, healthy()))

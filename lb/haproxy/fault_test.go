@@ -169,8 +169,11 @@ func TestNoBackend(t *testing.T) {
 	web, api := service("web", "10.0.0.1:80 ready"), service("api", "10.0.1.1:80 ready")
 	failed(t, o.Apply(t.Context(), []*status.Service{web, api}), "backend", `applying shop/web: HAProxy's configuration has no backend "web"`, true)
 	want(t, "the other backend", f.list("api"), []string{"eru1 10.0.1.1:80 ready"})
-	f.with(func() { f.servers["web"] = []*server{{name: "eru1", addr: "0.0.0.0", port: "1", admin: 5, weight: 1}} })
+	f.with(func() { f.findLocked("api/eru1").admin = 8 })
 	f.told()
+	failed(t, o.Apply(t.Context(), []*status.Service{web, api}), "backend", `no backend "web"`, true)
+	want(t, "told when it is tried again: all is looked at", f.told(), []string{"set server api/eru1 state ready"})
+	f.with(func() { f.servers["web"] = []*server{{name: "eru1", addr: "0.0.0.0", port: "1", admin: 5, weight: 1}} })
 	apply(t, o, web, api)
 	want(t, "told when it is there", f.told(), []string{"set server web/eru1 addr 10.0.0.1 port 80", "set server web/eru1 state ready"})
 }
@@ -179,7 +182,12 @@ func TestNoBackend(t *testing.T) {
 func TestStateFileInNoPlace(t *testing.T) {
 	f := newFake(t, map[string]int{"web": 1, "api": 1})
 	o := newOutlet(t, haproxy.Config{Socket: f.path, StateFile: filepath.Join(t.TempDir(), "nowhere", "state")})
-	failed(t, o.Apply(t.Context(), []*status.Service{service("web", "10.0.0.1:80 ready")}), "file", "writing HAProxy's state file: ", false)
+	err := o.Apply(t.Context(), []*status.Service{service("web", "10.0.0.1:80 ready")})
+	failed(t, err, "file", "writing HAProxy's state file: ", false)
+	var beside *lb.Beside
+	if !errors.As(err, &beside) {
+		t.Errorf("it keeps the service from being applied: %v", err)
+	}
 	want(t, "stands", f.list("web"), []string{"eru1 10.0.0.1:80 ready"})
 }
 

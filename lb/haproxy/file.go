@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/projecteru2/eru-agent/lb"
 )
 
 // unread are the backends of which nothing is remembered yet.
@@ -50,7 +52,7 @@ func (o *Outlet) save() error {
 		return nil
 	}
 	if err := replace(o.cfg.StateFile, text); err != nil {
-		return faultf(whyFile, "writing HAProxy's state file: %w", err)
+		return &lb.Beside{Err: faultf(whyFile, "writing HAProxy's state file: %w", err)}
 	}
 	o.written = text
 	return nil

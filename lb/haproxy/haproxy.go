@@ -3,7 +3,6 @@ package haproxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -41,9 +40,9 @@ type Outlet struct {
 	orders  prometheus.Counter
 
 	mu      sync.Mutex
-	process process // the one that applied is of
-	applied map[string]*status.Service
-	known   map[string]string // backend -> its rows in the state file
+	process process                    // the one that given is of
+	given   map[string]*status.Service // backend -> what it was to be brought to last
+	known   map[string]string          // backend -> its rows in the state file
 	header  string
 	written string // what stands in the state file
 }
@@ -55,7 +54,7 @@ func New(cfg Config, log *zap.Logger, reg prometheus.Registerer) *Outlet {
 		reloads: prometheus.NewCounter(prometheus.CounterOpts{Name: "eru_lb_haproxy_reloads_total", Help: "How often another HAProxy has answered than before: it was reloaded, or has been started again."}),
 		up:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "eru_lb_haproxy_up", Help: "1 while HAProxy answers at its socket."}),
 		orders:  prometheus.NewCounter(prometheus.CounterOpts{Name: "eru_lb_haproxy_commands_total", Help: "Commands that change HAProxy."}),
-		applied: map[string]*status.Service{}, known: map[string]string{},
+		given:   map[string]*status.Service{}, known: map[string]string{},
 	}
 	reg.MustRegister(o.reloads, o.up, o.orders)
 	return o
@@ -96,7 +95,7 @@ func (o *Outlet) look(ctx context.Context) (process, error) {
 	return parseInfo(answer)
 }
 
-// meet forgets what was applied if p is another HAProxy, and says whether it is
+// meet forgets what HAProxy was given if p is another one, and says whether it is
 // the same.
 func (o *Outlet) meet(p process) bool {
 	o.mu.Lock()
@@ -106,12 +105,12 @@ func (o *Outlet) meet(p process) bool {
 	if !p.follows(was) {
 		return true
 	}
-	clear(o.applied)
+	clear(o.given)
 	if was == (process{}) { // the first one that is met
 		return true
 	}
 	o.reloads.Inc()
-	o.log.Info("HAProxy was started again", zap.Int("pid", p.pid), zap.Int("former", was.pid))
+	o.log.Info("another HAProxy answers: it was reloaded or started again", zap.Int("pid", p.pid), zap.Int("former", was.pid))
 	select {
 	case o.lost <- struct{}{}:
 	default:
@@ -153,10 +152,11 @@ func (o *Outlet) Apply(ctx context.Context, services []*status.Service) error {
 func (o *Outlet) forget() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	clear(o.applied)
+	clear(o.given)
 }
 
-// due returns what is to be looked at.
+// due returns what is to be looked at: what is new, whatever became of the rest,
+// or all.
 func (o *Outlet) due(services []*status.Service) []task {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -172,9 +172,10 @@ func (o *Outlet) due(services []*status.Service) []task {
 		}
 		t := task{route, s, wanted(route, s)}
 		all = append(all, t)
-		if o.applied[route.Backend] != s {
+		if o.given[route.Backend] != s {
 			changed = append(changed, t)
 		}
+		o.given[route.Backend] = s
 	}
 	if len(changed) > 0 {
 		return changed
@@ -214,11 +215,9 @@ func (o *Outlet) slots(t task, rows []row) slots {
 	return slots{backend: t.route.Backend, prefix: o.cfg.Prefix, add: o.cfg.Add, rows: rows}
 }
 
-// verify remembers which tasks are done, and returns what is wrong with the
-// others; against is what HAProxy had to say.
+// verify returns what stands otherwise than the tasks have it; against is what
+// HAProxy had to say.
 func (o *Outlet) verify(tasks []task, stands map[string][]row, against []string) []error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	var errs []error
 	for _, t := range tasks {
 		rows, ok := stands[t.route.Backend]
@@ -229,7 +228,6 @@ func (o *Outlet) verify(tasks []task, stands map[string][]row, against []string)
 		s := o.slots(t, rows)
 		switch lack := s.lacks(t.wish); {
 		case lack == "":
-			o.applied[t.route.Backend] = t.service
 		case s.full():
 			errs = append(errs, t.failed(whySlots, "backend %q: %s, because all slots are used (%s1, %s2, …) and HAProxy adds no server: %s",
 				t.route.Backend, lack, s.prefix, s.prefix, said(against)))
@@ -290,17 +288,16 @@ func (o *Outlet) readInto(ctx context.Context, stands map[string][]row, backend 
 	if err != nil {
 		return err
 	}
+	found := map[string][]row{}
 	if backend != "" {
-		stands[backend] = nil
+		found[backend] = nil // it may have no server
 	}
 	for _, r := range s.rows {
-		stands[r.backend] = append(stands[r.backend], r)
+		found[r.backend] = append(found[r.backend], r)
 	}
-	for name, rows := range stands {
+	for name, rows := range found {
+		stands[name] = rows
 		o.keep(name, s.header, rows)
 	}
 	return nil
 }
-
-// String says which HAProxy it is.
-func (o *Outlet) String() string { return fmt.Sprintf("HAProxy at %s", o.cfg.Socket) }
