@@ -33,7 +33,8 @@ build: ## build bin/eru-agent and bin/eru-lb, and what the demonstration needs
 run: setup build ## set the machine up and run the agent on its containers, with an etcd of its own
 	bin/eru-agent-dev run $(ARGS)
 
-demo: setup build ## show a container's life from start to kill, with times, in under a minute
+demo: build ## show a container's life from start to kill, with times, and that no request through a HAProxy fails, in under a minute
+	@scripts/setup demo
 	bin/eru-agent-dev demo $(ARGS)
 
 # The race detector is the only thing here that needs cgo. One package at a time: several work on the machine's one Docker.

@@ -21,12 +21,13 @@ const (
 )
 
 func newDemo(o *options) *cobra.Command {
-	web := ""
+	var web, haproxy string
 	c := &cobra.Command{
-		Use: "demo", Short: "Break, heal, stop and kill three containers, and say when etcd shows it", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return demo(c.Context(), *o, web, c.OutOrStdout()) },
+		Use: "demo", Short: "Break, heal, stop and kill containers, say when etcd shows it, and how many requests through a HAProxy failed", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return demo(c.Context(), *o, web, haproxy, c.OutOrStdout()) },
 	}
 	c.Flags().StringVar(&web, "web", "bin/web", "static `program` that the demonstration's image is made of")
+	c.Flags().StringVar(&haproxy, "haproxy", "examples/haproxy/haproxy.cfg", "`file` with the configuration of HAProxy")
 	return c
 }
 
@@ -47,7 +48,7 @@ type seen struct {
 
 // demo makes the image, plays the script on a node of its own, and leaves the
 // machine as it was.
-func demo(ctx context.Context, o options, web string, out io.Writer) error {
+func demo(ctx context.Context, o options, web, haproxy string, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "eru-agent-demo-")
 	if err != nil {
 		return fmt.Errorf("making a place for the demonstration: %w", err)
@@ -55,13 +56,13 @@ func demo(ctx context.Context, o options, web string, out io.Writer) error {
 	o.dir = dir
 	p := &play{out: out, docker: docker{host: o.docker, out: out}, changes: make(chan seen, 1024)}
 	if err = p.docker.build(ctx, web, dir); err == nil {
-		err = errors.Join(p.perform(ctx, o), p.docker.cleanUp())
+		err = errors.Join(p.perform(ctx, o, haproxy), p.docker.cleanUp())
 	}
 	return errors.Join(err, os.RemoveAll(dir))
 }
 
 // perform runs the node and follows etcd while the script is played.
-func (p *play) perform(ctx context.Context, o options) error {
+func (p *play) perform(ctx context.Context, o options, haproxy string) error {
 	n, err := startNode(ctx, o)
 	if err != nil {
 		return err
@@ -71,7 +72,9 @@ func (p *play) perform(ctx context.Context, o options) error {
 	following, cancel := context.WithCancel(ctx)
 	followed := make(chan struct{})
 	go func() { defer close(followed); _ = store.Follow(following, p.see) }()
-	err = p.script(ctx)
+	if err = p.script(ctx); err == nil {
+		err = p.cutover(ctx, o, haproxy)
+	}
 	cancel()
 	<-followed
 	return errors.Join(err, n.stop())

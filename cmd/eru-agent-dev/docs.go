@@ -54,10 +54,7 @@ func generate() (map[string][]byte, error) {
 
 // describe writes what a program's command line takes.
 func describe(w io.Writer, root *cobra.Command) error {
-	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
-		if c.Name() == "help" || c.Name() == "completion" {
-			continue
-		}
+	for _, c := range described(root) {
 		var one bytes.Buffer
 		if err := doc.GenMarkdownCustom(c, &one, func(link string) string { return "#" + anchor(link) }); err != nil {
 			return fmt.Errorf("describing %q: %w", c.Name(), err)
@@ -67,6 +64,17 @@ func describe(w io.Writer, root *cobra.Command) error {
 		}
 	}
 	return nil
+}
+
+// described is c and all under it, without what every program has.
+func described(c *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{c}
+	for _, sub := range c.Commands() {
+		if sub.Name() != "help" && sub.Name() != "completion" {
+			all = append(all, described(sub)...)
+		}
+	}
+	return all
 }
 
 func anchor(link string) string {

@@ -1,6 +1,6 @@
 // Command eru-agent-dev is for people who try or develop eru-agent: it starts an
 // etcd of its own, runs the agent on this machine's containers, and shows what
-// comes of it. It is no part of an installation.
+// comes of it, in the end to requests through a HAProxy. It is no part of an installation.
 package main
 
 import (
@@ -14,12 +14,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/projecteru2/eru-agent/cmd"
+	"github.com/projecteru2/eru-agent/cmd/balancer"
 )
 
 func main() {
-	// The agent runs as a process of its own, from this same binary.
+	// The agent and eru-lb run as processes of their own, from this same binary.
 	if len(os.Args) > 1 && os.Args[1] == "agent" {
 		os.Exit(cmd.Main(context.Background(), os.Args[2:], os.Stdout, os.Stderr))
+	}
+	if len(os.Args) > 1 && os.Args[1] == "lb" {
+		os.Exit(balancer.Main(context.Background(), os.Args[2:], os.Stdout, os.Stderr))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

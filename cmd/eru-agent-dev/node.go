@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
@@ -24,9 +21,7 @@ type options struct{ dir, etcd, docker string }
 // node is an etcd in this process and an agent beside it.
 type node struct {
 	etcd  *embed.Etcd
-	agent *exec.Cmd
-	log   string
-	ended chan error
+	agent *child
 }
 
 // startWithin bounds how long etcd may take to answer.
@@ -37,12 +32,12 @@ func startNode(ctx context.Context, o options) (*node, error) {
 	if err := os.MkdirAll(o.dir, 0o750); err != nil {
 		return nil, fmt.Errorf("making a place for data: %w", err)
 	}
-	n := &node{log: filepath.Join(o.dir, "agent.log"), ended: make(chan error, 1)}
+	n := &node{}
 	var err error
 	if n.etcd, err = startEtcd(o); err != nil {
 		return nil, err
 	}
-	if err := n.startAgent(ctx, o); err != nil {
+	if n.agent, err = startSelf(ctx, o.dir, "agent", "run", "--etcd.endpoints", o.etcd, "--docker.endpoint", o.docker); err != nil {
 		n.etcd.Close()
 		return nil, err
 	}
@@ -72,44 +67,12 @@ func startEtcd(o options) (*embed.Etcd, error) {
 	}
 }
 
-func (n *node) startAgent(ctx context.Context, o options) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
-	}
-	log, err := os.Create(n.log)
-	if err != nil {
-		return fmt.Errorf("making the agent's log: %w", err)
-	}
-	defer func() { _ = log.Close() }() // the agent has its own descriptor
-	n.agent = exec.CommandContext(ctx, self, "agent", "run", "--etcd.endpoints", o.etcd, "--docker.endpoint", o.docker)
-	n.agent.Stdout, n.agent.Stderr = log, log
-	n.agent.Cancel = func() error { return n.agent.Process.Signal(syscall.SIGTERM) }
-	n.agent.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // Ctrl-C is ours to pass on
-	if err := n.agent.Start(); err != nil {
-		return fmt.Errorf("starting the agent: %w", err)
-	}
-	go func() { n.ended <- n.agent.Wait() }()
-	return nil
-}
-
-// failed explains why the agent ended by itself.
-func (n *node) failed(err error) error {
-	text, _ := os.ReadFile(n.log)
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return fmt.Errorf("the agent ended (%w): %s; its log is %s", err, lines[len(lines)-1], n.log)
-}
-
 // stop ends both and waits for them; an agent that does not end well is an
 // error.
 func (n *node) stop() error {
-	_ = n.agent.Process.Signal(syscall.SIGTERM)
-	err := <-n.ended
+	err := n.agent.stop()
 	n.etcd.Close()
-	if err != nil {
-		return n.failed(err)
-	}
-	return nil
+	return err
 }
 
 // run shows the live table until ctx ends or the agent does.
@@ -119,7 +82,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	fmt.Printf("etcd:  http://%s, its data and log in %s\n", o.etcd, o.dir)
-	fmt.Printf("agent: http://127.0.0.1:12345/, its log is %s\n\n", n.log)
+	fmt.Printf("agent: http://127.0.0.1:12345/, its log is %s\n\n", n.agent.log)
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	shown := make(chan struct{})
@@ -128,14 +91,14 @@ func run(ctx context.Context, o options) error {
 		cmd.Main(watching, []string{"status", "-w", "--etcd.endpoints", o.etcd}, os.Stdout, &bytes.Buffer{})
 	}()
 	select {
-	case err := <-n.ended:
+	case <-n.agent.ended:
 		cancel()
 		<-shown
 		n.etcd.Close()
-		if err == nil || ctx.Err() != nil {
+		if n.agent.err == nil || ctx.Err() != nil {
 			return nil
 		}
-		return n.failed(err)
+		return n.agent.failed()
 	case <-shown:
 		err := n.stop()
 		if ctx.Err() == nil {
