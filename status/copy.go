@@ -93,6 +93,7 @@ func (v *View) restore(d document, now time.Time) {
 	}
 	v.machine.decide(now)
 	v.fromCopy = true
+	nudge(v.changed)
 }
 
 // document is what the View knows now.

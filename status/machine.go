@@ -61,7 +61,7 @@ func (m *machine) put(e Entry, now time.Time) {
 		p = newPool(name)
 		m.pools[name] = p
 	}
-	c := p.add(e.Key)
+	c := p.add(e.Key, now.Add(-m.rules.hold))
 	m.count(c, -1)
 	c.take(e, now)
 	m.count(c, +1)
@@ -179,21 +179,24 @@ func (m *machine) decideOne(p *pool, now time.Time) bool {
 	return true
 }
 
+// find returns a container that is known.
+func (m *machine) find(k Key) (*pool, *candidate) {
+	p := m.pools[serviceName{k.App, k.Entrypoint}]
+	i, _ := p.find(k)
+	return p, p.all[i]
+}
+
 // remember gives a container back what a reader before knew of it.
 func (m *machine) remember(k Key, in, left bool) {
-	p := m.pools[serviceName{k.App, k.Entrypoint}]
+	p, c := m.find(k)
 	p.fresh = false
-	c := p.add(k)
 	c.in, c.left, c.passed = in, left, c.passed || in
 }
 
 // memory is what remember gives back.
 func (m *machine) memory(k Key) (in, left bool) {
-	p := m.pools[serviceName{k.App, k.Entrypoint}]
-	if i, ok := p.find(k); ok {
-		return p.all[i].in, p.all[i].left
-	}
-	return false, false
+	_, c := m.find(k)
+	return c.in, c.left
 }
 
 // services are all of them, by name.

@@ -32,11 +32,12 @@ func newPool(name serviceName) *pool {
 // find returns where a container is, or would be.
 func (p *pool) find(k Key) (int, bool) { return slices.BinarySearchFunc(p.all, k, byPlace) }
 
-// add returns a container, a new one if it is not known.
-func (p *pool) add(k Key) *candidate {
+// add returns a container, a new one if it is not known. One that was deleted
+// since the moment remembered has left the set.
+func (p *pool) add(k Key, remembered time.Time) *candidate {
 	i, ok := p.find(k)
 	if !ok {
-		_, left := p.gone[k]
+		left := p.gone[k].After(remembered)
 		delete(p.gone, k)
 		p.all = slices.Insert(p.all, i, &candidate{entry: Entry{Key: k}, left: left})
 	}
