@@ -114,16 +114,20 @@ func (v *View) document() document {
 
 // keepCopy writes the copy after something has changed, until ctx ends.
 func (v *View) keepCopy(ctx context.Context) {
-	for {
+	var failed bool
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 			return
 		case <-v.unsaved:
 		}
-		v.save()
+		err := v.save()
+		if err != nil && !failed {
+			v.log.Warn("the copy of what is known cannot be written", zap.String("file", v.cfg.File), zap.Error(err))
+		}
+		failed = err != nil
 		select {
 		case <-ctx.Done():
-			return
 		case <-time.After(copyEvery):
 		}
 	}
@@ -133,21 +137,21 @@ func (v *View) keepCopy(ctx context.Context) {
 func (v *View) saveLast() {
 	select {
 	case <-v.unsaved:
-		v.save()
 	default:
+		return
+	}
+	if err := v.save(); err != nil {
+		v.log.Warn("the last copy of what is known cannot be written", zap.String("file", v.cfg.File), zap.Error(err))
 	}
 }
 
-// save writes the copy, and says once why that cannot be done.
-func (v *View) save() {
+// save writes the copy.
+func (v *View) save() error {
 	b, err := json.Marshal(v.document())
-	if err == nil {
-		err = replace(v.cfg.File, b)
+	if err != nil {
+		return fmt.Errorf("encoding a copy: %w", err)
 	}
-	if err != nil && !v.unwritten {
-		v.log.Warn("the copy of what is known cannot be written", zap.String("file", v.cfg.File), zap.Error(err))
-	}
-	v.unwritten = err != nil
+	return replace(v.cfg.File, b)
 }
 
 // replace writes a file in one step.

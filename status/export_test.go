@@ -33,3 +33,6 @@ func (s *Store) Member() string {
 
 // SetRelistEvery makes a Store that does not follow yet list more often.
 func (s *Store) SetRelistEvery(d time.Duration) { s.relistEvery = d }
+
+// SaveCopy writes a View's copy now.
+func (v *View) SaveCopy() error { return v.save() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -19,10 +20,10 @@ type audience interface {
 	listed(listing)
 	// watched are events of one revision, of one range, or none.
 	watched(revision int64, events []*clientv3.Event)
-	// looked is etcd's revision at a moment when it was well; an error makes the
-	// follower list again.
+	// looked is etcd's revision at a moment when it was well, and ends what was
+	// lost; an error makes the follower list again.
 	looked(revision int64) error
-	// lost says why nothing is heard for now.
+	// lost says why etcd cannot be followed for now.
 	lost(error)
 }
 
@@ -58,28 +59,47 @@ func (f *follower) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	answers := make(chan clientv3.WatchResponse)
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	watch := func(prefix string) clientv3.WatchChan {
-		return client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(now.revision+1))
+	for _, prefix := range f.store.keys.ranges(f.scope) {
+		watching.Go(func() {
+			// The call returns once etcd has answered, so it is made here.
+			forward(ctx, client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(now.revision+1)), answers)
+		})
 	}
-	ranges := f.store.keys.ranges(f.scope)
-	return f.hear(ctx, watch(ranges[0]), watch(ranges[1]))
+	return f.hear(ctx, answers)
 }
 
-// hear takes what two watches say until one of them ends.
-func (f *follower) hear(ctx context.Context, containers, nodes clientv3.WatchChan) error {
+// forward passes on what a watch says. Its end is passed on as an answer that is
+// no other's.
+func forward(ctx context.Context, watch clientv3.WatchChan, to chan<- clientv3.WatchResponse) {
+	for open := true; open; {
+		var resp clientv3.WatchResponse
+		resp, open = <-watch
+		select {
+		case to <- resp:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hear takes what watches say until one of them ends.
+func (f *follower) hear(ctx context.Context, answers <-chan clientv3.WatchResponse) error {
 	look := time.NewTicker(f.store.lookEvery)
 	defer look.Stop()
 	for {
 		var err error
 		select {
-		case resp, ok := <-containers:
-			err = f.take(resp, ok)
-		case resp, ok := <-nodes:
-			err = f.take(resp, ok)
+		case <-ctx.Done():
+			err = ctx.Err()
+		case resp := <-answers:
+			err = f.take(resp)
 		case <-look.C:
-			err = f.look(ctx)
+			err = f.look(ctx, look)
 		}
 		if err != nil {
 			return err
@@ -88,12 +108,12 @@ func (f *follower) hear(ctx context.Context, containers, nodes clientv3.WatchCha
 }
 
 // take passes a watch's answer on, one revision at a time.
-func (f *follower) take(resp clientv3.WatchResponse, ok bool) error {
-	if !ok {
-		return errors.New("etcd ended the watch")
-	}
+func (f *follower) take(resp clientv3.WatchResponse) error {
 	if err := resp.Err(); err != nil {
 		return fmt.Errorf("watching %q: %w", f.store.keys.tree(f.scope), err)
+	}
+	if resp.Header == nil {
+		return errors.New("etcd ended the watch")
 	}
 	for events := resp.Events; len(events) > 0; {
 		n, revision := 0, events[0].Kv.ModRevision
@@ -107,18 +127,24 @@ func (f *follower) take(resp clientv3.WatchResponse, ok bool) error {
 	return nil
 }
 
-// look asks etcd for its revision.
-func (f *follower) look(ctx context.Context) error {
+// look asks etcd for its revision. A call that fails leaves the watch alone: the
+// client takes that up again where it was.
+func (f *follower) look(ctx context.Context, again *time.Ticker) error {
 	var resp *clientv3.GetResponse
 	err := f.store.call(ctx, func(ctx context.Context, c *clientv3.Client) error {
 		var err error
 		resp, err = c.Get(ctx, f.store.keys.nodes(), clientv3.WithCountOnly())
 		return err
 	})
-	if err != nil {
-		return nil //nolint:nilerr // it says nothing; the watch goes on
+	again.Reset(f.store.lookEvery)
+	switch {
+	case err == nil:
+		return f.looked(resp.Header.Revision)
+	case ctx.Err() == nil:
+		f.lost(fmt.Errorf("asking etcd at %q for its revision: %w", f.store.cfg.Endpoints, err))
+		again.Reset(min(f.store.lookEvery, maxWait))
 	}
-	return f.looked(resp.Header.Revision)
+	return nil
 }
 
 // Follow tells each change of the tree, first all that stands there, until ctx
@@ -127,7 +153,7 @@ func (f *follower) look(ctx context.Context) error {
 // unexpectedly empty read removes nothing, and neither does a read of the past,
 // until the agents of the nodes had two minutes to write again what was missing.
 func (s *Store) Follow(ctx context.Context, tell func(Change)) error {
-	f := follower{store: s, audience: &teller{newReading(s.keys, Scope{}, newFaults(s.log)), tell}}
+	f := follower{store: s, audience: &teller{reading: newReading(s.keys, Scope{}, newFaults(s.log)), tell: tell}}
 	f.run(ctx)
 	return nil
 }
@@ -136,6 +162,7 @@ func (s *Store) Follow(ctx context.Context, tell func(Change)) error {
 type teller struct {
 	*reading
 	tell func(Change)
+	away bool
 }
 
 func (t *teller) tellAll(changes []Change) {
@@ -146,7 +173,7 @@ func (t *teller) tellAll(changes []Change) {
 
 func (t *teller) listed(l listing) {
 	t.tellAll(t.reading.listed(l, time.Now()))
-	t.tell(Change{Synced: true})
+	t.synced()
 }
 
 func (t *teller) watched(revision int64, events []*clientv3.Event) {
@@ -156,7 +183,18 @@ func (t *teller) watched(revision int64, events []*clientv3.Event) {
 func (t *teller) looked(revision int64) error {
 	changes, err := t.reading.looked(revision, time.Now())
 	t.tellAll(changes)
+	if err == nil && t.away {
+		t.synced()
+	}
 	return err
 }
 
-func (t *teller) lost(err error) { t.tell(Change{Lost: err}) }
+func (t *teller) synced() {
+	t.away = false
+	t.tell(Change{Synced: true})
+}
+
+func (t *teller) lost(err error) {
+	t.away = true
+	t.tell(Change{Lost: err})
+}

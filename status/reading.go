@@ -9,8 +9,9 @@ import (
 )
 
 // believeAfter is how long a node's agent has to be there before a read is
-// believed that unexpectedly did not show its keys. An agent compares its keys
-// with etcd once a minute, and writes again what is missing.
+// believed that unexpectedly did not show its keys, or older values of them. An
+// agent compares its keys with etcd once a minute, and writes again what is
+// wrong.
 const believeAfter = 2 * time.Minute
 
 // reading is what is known of etcd from what was read. It is no more than a
@@ -21,9 +22,8 @@ type reading struct {
 	faults *faults
 	known  Tree
 	seen   int64 // the highest revision heard of
-	// doubted are keys that are known and were not shown by a read which is not
-	// believed, and since when.
-	doubted map[string]time.Time
+	// doubted is what reads said of known keys that is not believed yet.
+	doubted map[string]doubt
 	raw     map[string]stored // what stands in etcd, for the copy; nil for none
 }
 
@@ -33,8 +33,15 @@ type stored struct {
 	revision int64
 }
 
+// doubt is a Change that may be one of the past.
+type doubt struct {
+	change Change
+	stored
+	since time.Time
+}
+
 func newReading(keys layout, scope Scope, f *faults) *reading {
-	return &reading{keys: keys, scope: scope, faults: f, known: NewTree(), doubted: map[string]time.Time{}}
+	return &reading{keys: keys, scope: scope, faults: f, known: NewTree(), doubted: map[string]doubt{}}
 }
 
 // watched takes the events of one revision, and returns what they change.
@@ -43,6 +50,7 @@ func (r *reading) watched(revision int64, events []*clientv3.Event) []Change {
 	var changes []Change
 	for _, ev := range events {
 		key := string(ev.Kv.Key)
+		delete(r.doubted, key)
 		var c Change
 		if ev.Type == clientv3.EventTypeDelete {
 			c = r.keys.readDeletion(key, r.scope)
@@ -75,55 +83,52 @@ func (r *reading) pass(key string, s stored, c Change) Change {
 }
 
 // listed takes all that etcd held at one revision, and returns what has changed
-// since.
+// since. All containers gone at once are not believed yet, and neither is what a
+// store of the past lacks or has in an older version: its agents are about to
+// write that again.
 func (r *reading) listed(l listing, now time.Time) []Change {
 	for _, found := range l.faults {
 		r.faults.note(found)
 	}
-	past := l.revision < r.seen
+	for key := range l.keys {
+		delete(r.doubted, key)
+	}
 	var changes []Change
+	past := l.revision < r.seen
+	tell := func(key string, value []byte, c Change, believed bool) {
+		s := stored{value, l.revision}
+		if c.Put != nil {
+			s.revision = c.Put.Revision
+		}
+		if believed {
+			changes = append(changes, r.pass(key, s, c))
+		} else if _, already := r.doubted[key]; !already {
+			r.doubted[key] = doubt{c, s, now}
+		}
+	}
 	for k, e := range l.Containers {
-		key := r.keys.container(k)
-		was, ok := r.known.Containers[k]
-		switch {
-		case past && ok && e.Status.Seq < was.Status.Seq: // older than what is known
-		case !ok || !reflect.DeepEqual(was, e):
-			changes = append(changes, r.pass(key, stored{l.raw[key], e.Revision}, Change{Put: &e}))
+		if was, known := r.known.Containers[k]; !known || !reflect.DeepEqual(was, e) {
+			key := r.keys.container(k)
+			tell(key, l.raw[key], Change{Put: &e}, !past || !known || e.Status.Seq >= was.Status.Seq)
 		}
 	}
 	for name, n := range l.Nodes {
-		key := r.keys.node(name)
 		if r.known.Nodes[name] != n {
-			changes = append(changes, r.pass(key, stored{l.raw[key], l.revision}, Change{NodeUp: &n}))
-		}
-	}
-	changes = append(changes, r.missing(l, past, now)...)
-	r.seen = l.revision
-	return changes
-}
-
-// missing returns what is known and was not listed. All containers gone at once
-// are not believed yet, and neither is a store of the past, which its agents are
-// about to fill again.
-func (r *reading) missing(l listing, past bool, now time.Time) []Change {
-	var changes []Change
-	lack := func(key string, doubt bool, c Change) {
-		_, since := r.doubted[key]
-		switch {
-		case l.keys[key]:
-			delete(r.doubted, key)
-		case !doubt:
-			changes = append(changes, r.pass(key, stored{revision: l.revision}, c))
-		case !since:
-			r.doubted[key] = now
+			key := r.keys.node(name)
+			tell(key, l.raw[key], Change{NodeUp: &n}, true)
 		}
 	}
 	for k := range r.known.Containers {
-		lack(r.keys.container(k), past || len(l.Containers) == 0, Change{Deleted: &k})
+		if key := r.keys.container(k); !l.keys[key] {
+			tell(key, nil, Change{Deleted: &k}, !past && len(l.Containers) > 0)
+		}
 	}
 	for name := range r.known.Nodes {
-		lack(r.keys.node(name), past || len(l.Containers)+len(l.Nodes) == 0, Change{NodeGone: name})
+		if key := r.keys.node(name); !l.keys[key] {
+			tell(key, nil, Change{NodeGone: name}, !past && len(l.Containers)+len(l.Nodes) > 0)
+		}
 	}
+	r.seen = l.revision
 	return changes
 }
 
@@ -134,14 +139,13 @@ func (r *reading) looked(revision int64, now time.Time) ([]Change, error) {
 		return nil, fmt.Errorf("etcd went back in time, from revision %d to %d (restored from a backup?)", r.seen, revision)
 	}
 	var changes []Change
-	for key, since := range r.doubted {
-		c := r.keys.readDeletion(key, r.scope)
-		if c.Deleted != nil && !r.present(c.Deleted.Node) {
-			r.doubted[key] = now // nobody is there who could have written it
-			continue
+	for key, d := range r.doubted {
+		if k, err := r.keys.parse(key); err == nil && !r.present(k.Node) {
+			d.since = now // nobody is there who could have written it
+			r.doubted[key] = d
 		}
-		if now.Sub(since) >= believeAfter {
-			changes = append(changes, r.pass(key, stored{revision: revision}, c))
+		if now.Sub(d.since) >= believeAfter {
+			changes = append(changes, r.pass(key, d.stored, d.change))
 		}
 	}
 	return changes, nil

@@ -49,8 +49,6 @@ type View struct {
 	wake    chan struct{} // when to tick has changed
 	unsaved chan struct{} // the copy is older than what is known
 
-	unwritten bool // the copy could not be written the last time
-
 	mu       sync.Mutex
 	reading  *reading
 	machine  *machine
@@ -135,8 +133,8 @@ func (v *View) listedAt(l listing, now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.applyLocked(v.reading.listed(l, now), now)
-	v.synced, v.trouble, v.fromCopy = true, nil, false
-	nudge(v.changed)
+	v.fromCopy = false
+	v.fareLocked(nil)
 }
 
 func (v *View) watched(revision int64, events []*clientv3.Event) {
@@ -156,13 +154,21 @@ func (v *View) lookedAt(revision int64, now time.Time) error {
 	defer v.mu.Unlock()
 	changes, err := v.reading.looked(revision, now)
 	v.applyLocked(changes, now)
+	if err == nil && !v.synced {
+		v.fareLocked(nil)
+	}
 	return err
 }
 
 func (v *View) lost(err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.synced, v.trouble = false, err
+	v.fareLocked(err)
+}
+
+// fareLocked says whether etcd can be followed.
+func (v *View) fareLocked(err error) {
+	v.synced, v.trouble = err == nil, err
 	nudge(v.changed)
 }
 
