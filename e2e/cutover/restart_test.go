@@ -116,7 +116,10 @@ func TestEtcdAway(t *testing.T) {
 	b = startBalancer(t, n, p).awaitReady()
 
 	etcd.Stop()
-	underLoad(t, p, func() { settle(time.Second); same(t, p, c...) })
+	underLoad(t, p, func() {
+		b.awaitMetric("eru_lb_etcd_synced 0")
+		same(t, p, c...)
+	})
 	b.Kill()
 	p.crash()
 	if err := exec.Command("rm", p.state()).Run(); err != nil {

@@ -169,6 +169,10 @@ func TestNoBackend(t *testing.T) {
 	web, api := service("web", "10.0.0.1:80 ready"), service("api", "10.0.1.1:80 ready")
 	failed(t, o.Apply(t.Context(), []*status.Service{web, api}), "backend", `applying shop/web: HAProxy's configuration has no backend "web"`, true)
 	want(t, "the other backend", f.list("api"), []string{"eru1 10.0.1.1:80 ready"})
+	api = service("api", "10.0.1.1:80 drain")
+	failed(t, o.Apply(t.Context(), []*status.Service{web, api}), "backend", `no backend "web"`, true) // though only the other is new
+	api = service("api", "10.0.1.1:80 ready")
+	failed(t, o.Apply(t.Context(), []*status.Service{web, api}), "backend", `no backend "web"`, true)
 	f.with(func() { f.findLocked("api/eru1").admin = 8 })
 	f.told()
 	failed(t, o.Apply(t.Context(), []*status.Service{web, api}), "backend", `no backend "web"`, true)

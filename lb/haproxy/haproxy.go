@@ -42,6 +42,7 @@ type Outlet struct {
 	mu      sync.Mutex
 	process process                    // the one that given is of
 	given   map[string]*status.Service // backend -> what it was to be brought to last
+	failing map[string]bool            // backends that were not brought to it
 	known   map[string]string          // backend -> its rows in the state file
 	header  string
 	written string // what stands in the state file
@@ -54,7 +55,7 @@ func New(cfg Config, log *zap.Logger, reg prometheus.Registerer) *Outlet {
 		reloads: prometheus.NewCounter(prometheus.CounterOpts{Name: "eru_lb_haproxy_reloads_total", Help: "How often another HAProxy has answered than before: it was reloaded, or has been started again."}),
 		up:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "eru_lb_haproxy_up", Help: "1 while HAProxy answers at its socket."}),
 		orders:  prometheus.NewCounter(prometheus.CounterOpts{Name: "eru_lb_haproxy_commands_total", Help: "Commands that change HAProxy."}),
-		given:   map[string]*status.Service{}, known: map[string]string{},
+		given:   map[string]*status.Service{}, failing: map[string]bool{}, known: map[string]string{},
 	}
 	reg.MustRegister(o.reloads, o.up, o.orders)
 	return o
@@ -155,8 +156,8 @@ func (o *Outlet) forget() {
 	clear(o.given)
 }
 
-// due returns what is to be looked at: what is new, whatever became of the rest,
-// or all.
+// due returns what is to be looked at: what is new and what has failed before,
+// or all if nothing is new.
 func (o *Outlet) due(services []*status.Service) []task {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -165,6 +166,7 @@ func (o *Outlet) due(services []*status.Service) []task {
 		byName[s.App+"/"+s.Entrypoint] = s
 	}
 	var changed, all []task
+	isNew := false
 	for _, route := range o.cfg.Routes {
 		s := byName[route.App+"/"+route.Entrypoint]
 		if s == nil {
@@ -172,12 +174,15 @@ func (o *Outlet) due(services []*status.Service) []task {
 		}
 		t := task{route, s, wanted(route, s)}
 		all = append(all, t)
-		if o.given[route.Backend] != s {
+		switch {
+		case o.given[route.Backend] != s:
+			o.given[route.Backend] = s
+			changed, isNew = append(changed, t), true
+		case o.failing[route.Backend]:
 			changed = append(changed, t)
 		}
-		o.given[route.Backend] = s
 	}
-	if len(changed) > 0 {
+	if isNew {
 		return changed
 	}
 	return all
@@ -218,28 +223,35 @@ func (o *Outlet) slots(t task, rows []row) slots {
 // verify returns what stands otherwise than the tasks have it; against is what
 // HAProxy had to say.
 func (o *Outlet) verify(tasks []task, stands map[string][]row, against []string) []error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	var errs []error
 	for _, t := range tasks {
 		rows, ok := stands[t.route.Backend]
-		if !ok {
-			errs = append(errs, t.failed(whyBackend, "HAProxy's configuration has no backend %q", t.route.Backend))
-			continue
-		}
-		s := o.slots(t, rows)
-		switch lack := s.lacks(t.wish); {
-		case lack == "":
-		case s.full():
-			errs = append(errs, t.failed(whySlots, "backend %q: %s, because all slots are used (%s1, %s2, …) and HAProxy adds no server: %s",
-				t.route.Backend, lack, s.prefix, s.prefix, said(against)))
-		default:
-			errs = append(errs, t.failed(whyRefused, "backend %q: %s: HAProxy says: %s", t.route.Backend, lack, said(against)))
+		err := o.wrong(t, rows, ok, against)
+		o.failing[t.route.Backend] = err != nil
+		if err != nil {
+			errs = append(errs, &lb.ServiceError{App: t.route.App, Entrypoint: t.route.Entrypoint, Err: err})
 		}
 	}
 	return errs
 }
 
-func (t task) failed(why, format string, args ...any) error {
-	return &lb.ServiceError{App: t.route.App, Entrypoint: t.route.Entrypoint, Err: faultf(why, format, args...)}
+// wrong is what is wrong with one backend, nil for nothing.
+func (o *Outlet) wrong(t task, rows []row, there bool, against []string) error {
+	if !there {
+		return faultf(whyBackend, "HAProxy's configuration has no backend %q", t.route.Backend)
+	}
+	s := o.slots(t, rows)
+	switch lack := s.lacks(t.wish); {
+	case lack == "":
+		return nil
+	case s.full():
+		return faultf(whySlots, "backend %q: %s, because all slots are used (%s1, %s2, …) and HAProxy adds no server: %s",
+			t.route.Backend, lack, s.prefix, s.prefix, said(against))
+	default:
+		return faultf(whyRefused, "backend %q: %s: HAProxy says: %s", t.route.Backend, lack, said(against))
+	}
 }
 
 func said(against []string) string {
