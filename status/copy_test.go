@@ -117,20 +117,22 @@ func FuzzCopy(f *testing.F) {
 	f.Add([]byte(wellCopied))
 	f.Add([]byte(`{"format":1,"prefix":"/eru","scope":{"app":"shop"},"keys":{"status/shop/web/n1/a":{}}}`))
 	f.Add([]byte(`null`))
-	store := status.NewStore(status.Config{Prefix: "/eru"}, zap.NewNop())
+	scope := status.Scope{App: "shop"}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		file := filepath.Join(t.TempDir(), "copy.json")
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
+		one, err := status.ReadCopy(text, scope)
+		if err != nil {
+			return
 		}
-		cfg := status.ViewConfig{Scope: status.Scope{App: "shop"}, File: file}
-		one := view{View: status.NewView(store, cfg, zap.NewNop())}
-		if err := one.SaveCopy(); err != nil {
-			t.Fatal(err)
+		written, err := one.WriteCopy()
+		if err != nil {
+			t.Fatalf("writing what was read of %q: %v", text, err)
 		}
-		two := view{View: status.NewView(store, cfg, zap.NewNop())}
-		if one.sets() != two.sets() || !two.State().FromCopy {
-			t.Errorf("%q is first %q, then %q", text, one.sets(), two.sets())
+		two, err := status.ReadCopy(written, scope)
+		if err != nil {
+			t.Fatalf("%q is written as %q: %v", text, written, err)
+		}
+		if was, is := (&view{View: one}).sets(), (&view{View: two}).sets(); was != is {
+			t.Errorf("%q is first %q, then %q", text, was, is)
 		}
 	})
 }

@@ -1,6 +1,13 @@
 package status
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
 
 // SetAuditEvery makes a Writer that does not run yet look more often.
 func (w *Writer) SetAuditEvery(d time.Duration) { w.auditEvery = d }
@@ -36,3 +43,34 @@ func (s *Store) SetRelistEvery(d time.Duration) { s.relistEvery = d }
 
 // SaveCopy writes a View's copy now.
 func (v *View) SaveCopy() error { return v.save() }
+// ReadCopy returns a View under /eru that begins with a copy.
+func ReadCopy(text []byte, scope Scope) (*View, error) {
+	v := NewView(NewStore(Config{Prefix: "/eru"}, zap.NewNop()), ViewConfig{Scope: scope}, zap.NewNop())
+	v.reading.raw = map[string]stored{}
+	d, err := parseCopy(text, v.store.keys, scope)
+	if err == nil {
+		v.restore(d, time.Unix(1e9, 0))
+	}
+	return v, err
+}
+
+// WriteCopy returns the copy that the View would write.
+func (v *View) WriteCopy() ([]byte, error) { return json.Marshal(v.document()) }
+
+// TestView is a View that a test tells what etcd says.
+type TestView struct {
+	*View
+	revision int64
+}
+
+// NewTestView returns one of everything under /eru.
+func NewTestView() *TestView {
+	return &TestView{View: NewView(NewStore(Config{Prefix: "/eru"}, zap.NewNop()), ViewConfig{}, zap.NewNop())}
+}
+
+// Put tells that a key under the prefix was written.
+func (v *TestView) Put(key, value string) {
+	v.revision++
+	v.watched(v.revision, []*clientv3.Event{{Type: clientv3.EventTypePut, Kv: &mvccpb.KeyValue{
+		Key: []byte("/eru/" + key), Value: []byte(value), ModRevision: v.revision}}})
+}
