@@ -105,7 +105,8 @@ func (v *View) document() document {
 	for key, s := range v.reading.raw {
 		c := copied{Value: s.value, Revision: s.revision}
 		if k, err := keys.parse(key); err == nil {
-			c.In, c.Left = v.machine.memory(k)
+			_, known := v.machine.find(k)
+			c.In, c.Left = known.in, known.left
 		}
 		d.Keys[strings.TrimPrefix(key, keys.prefix+"/")] = c
 	}

@@ -88,7 +88,11 @@ func (m *machine) touch(p *pool, revision int64) {
 }
 
 // consider has a pool decided about whose containers have not changed.
-func (m *machine) consider(p *pool) { m.touched[p] = m.touched[p] }
+func (m *machine) consider(p *pool) {
+	if !m.touched[p] {
+		m.touched[p] = false
+	}
+}
 
 // count keeps the number of living containers at each address. Where one has
 // come to live, what has stopped there stays in no set.
@@ -191,12 +195,6 @@ func (m *machine) remember(k Key, in, left bool) {
 	p, c := m.find(k)
 	p.fresh = false
 	c.in, c.left, c.passed = in, left, c.passed || in
-}
-
-// memory is what remember gives back.
-func (m *machine) memory(k Key) (in, left bool) {
-	_, c := m.find(k)
-	return c.in, c.left
 }
 
 // services are all of them, by name.

@@ -2,6 +2,10 @@
 // etcd: keys and values, how they are read and followed, and how they are
 // written so that nothing older ever overwrites anything newer. It leaves to
 // package agent what a container's status is. etcd's types stop here.
+//
+// A proxy needs a Store and a View: which servers each service has, by the rules
+// of docs/proxies.md. Who writes a reader of their own finds vectors to check it
+// with in testdata/vectors. The package links nothing but etcd's client.
 package status
 
 import (
