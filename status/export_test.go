@@ -41,8 +41,6 @@ func (s *Store) Member() string {
 // SetRelistEvery makes a Store that does not follow yet list more often.
 func (s *Store) SetRelistEvery(d time.Duration) { s.relistEvery = d }
 
-// SaveCopy writes a View's copy now.
-func (v *View) SaveCopy() error { return v.save() }
 // ReadCopy returns a View under /eru that begins with a copy.
 func ReadCopy(text []byte, scope Scope) (*View, error) {
 	v := NewView(NewStore(Config{Prefix: "/eru"}, zap.NewNop()), ViewConfig{Scope: scope}, zap.NewNop())
