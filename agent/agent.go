@@ -59,6 +59,7 @@ type Agent struct {
 	synced  bool           // all details of the first listing have come
 	unseen  map[*life]bool // of those, whose first verdict has not
 	drains  *time.Timer
+	wishes  wishes
 }
 
 // New returns an Agent that hears events and speaks to checks and publish.
@@ -69,7 +70,7 @@ func New(cfg Config, events <-chan watcher.Event, checks Checks, publish Publish
 	drains.Stop()
 	return &Agent{
 		cfg: cfg, events: events, checks: checks, publish: publish, parser: parser, log: log, metrics: metrics,
-		calls: make(chan func()), drains: drains,
+		calls: make(chan func()), drains: drains, wishes: newWishes(),
 		lives: map[string]*life{}, prior: map[string][]status.Found{}, gone: map[string]time.Time{}, unseen: map[*life]bool{},
 	}
 }
@@ -78,6 +79,7 @@ func New(cfg Config, events <-chan watcher.Event, checks Checks, publish Publish
 // as they are.
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.drains.Stop()
+	defer a.wishes.ends.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -90,6 +92,8 @@ func (a *Agent) Run(ctx context.Context) error {
 			call()
 		case <-a.drains.C:
 			a.outlived(time.Now())
+		case <-a.wishes.ends.C:
+			a.reconsider()
 		}
 	}
 }
@@ -107,8 +111,13 @@ func (a *Agent) do(ctx context.Context, call func()) error {
 }
 
 // Adopt takes over what an earlier agent published; the publisher calls it
-// before it writes anything.
+// before it writes anything. It waits for Drain to have been called.
 func (a *Agent) Adopt(ctx context.Context, found []status.Found) error {
+	select {
+	case <-a.wishes.known:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	return a.do(ctx, func() { a.adopt(found) })
 }
 
@@ -120,7 +129,7 @@ func (a *Agent) Containers(ctx context.Context) ([]status.Entry, error) {
 	var list []status.Entry
 	err := a.do(ctx, func() {
 		for _, l := range a.lives {
-			s := l.status
+			s := l.published()
 			s.Extension, s.Running, s.Healthy = "", s.State.Running(), s.State == status.StateHealthy
 			list = append(list, status.Entry{Key: l.key, Status: s})
 		}
@@ -161,6 +170,7 @@ func (a *Agent) event(e watcher.Event) {
 		a.retireOrphans()
 	case watcher.Synced:
 		a.beginFirstPass()
+		a.lookForIdle()
 	}
 	a.advanceFirstPass()
 }
@@ -198,31 +208,33 @@ func (a *Agent) doubt(l *life, r healthcheck.Result, why string) {
 
 // transit lets change alter l's state and publishes it if it did.
 func (a *Agent) transit(l *life, at time.Time, change func()) {
-	was := l.status
+	was := l.face()
 	change()
-	if was.State != l.status.State || was.Reason != l.status.Reason || was.Detail != l.status.Detail {
-		a.publish.Set(l.key, l.status, at) // the log can wait
+	a.heed(l, was)
+	if now := l.face(); was.state != now.state || was.reason != now.reason || was.detail != now.detail {
+		a.publish.Set(l.key, l.published(), at) // the log can wait
 	}
-	a.note(l, was)
+	a.note(l, was.state)
 }
 
 // restate publishes l's facts, and the state that follows from them; whether
 // that is news is the publisher's to find.
 func (a *Agent) restate(l *life, at time.Time) {
-	was := l.status
+	was := l.face()
 	l.settle(at)
-	a.publish.Set(l.key, l.status, at)
-	a.note(l, was)
+	a.heed(l, was)
+	a.publish.Set(l.key, l.published(), at)
+	a.note(l, was.state)
 }
 
 // note counts and logs a change of state.
-func (a *Agent) note(l *life, was status.Status) {
-	if was.State != l.status.State {
-		a.metrics.moved(l, was.State)
+func (a *Agent) note(l *life, was status.State) {
+	if now := l.face(); was != now.state {
+		a.metrics.moved(l, was)
 		a.log.Info("transition", zap.String("app", l.key.App), zap.String("entrypoint", l.key.Entrypoint),
 			zap.String("name", l.status.Name), zap.String("container", short(l.key.ID)),
-			zap.String("from", string(was.State)), zap.String("to", string(l.status.State)),
-			zap.String("reason", l.status.Reason), zap.String("detail", l.status.Detail))
+			zap.String("from", string(was)), zap.String("to", string(now.state)),
+			zap.String("reason", now.reason), zap.String("detail", now.detail))
 	}
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ const (
 	reasonNoAddress  = "no_address"  // this node cannot reach the container
 	reasonLabel      = "label"       // a label cannot be understood
 	reasonStopSignal = "stop_signal" // it was asked to stop
+	reasonDrain      = "drain"       // an operator's wish
 	reasonPaused     = "paused"
 	reasonExited     = "exited"
 	reasonOOM        = "oom"
@@ -35,6 +37,10 @@ type life struct {
 	verified time.Time // its last verdict; zero before the first
 	passed   bool      // it has been healthy, as far as any agent knows
 	drained  time.Time // until when its stop may take
+
+	wish    string    // the operator's drain that is in force, in words; "" for none
+	wished  time.Time // since when one is
+	resumed bool      // by an earlier agent's word alone
 }
 
 // probed says whether the state depends on probes.
@@ -64,12 +70,17 @@ func (l *life) resume(was status.Status, now time.Time) {
 	default:
 		return // lost, or of a version that knows more states
 	}
-	switch {
+	if was.State == status.StateDraining {
+		l.wished = was.Since
+	}
+	switch drained := was.State == status.StateDraining && was.Reason == reasonDrain; {
 	case s.State == status.StateStopped:
 		if len(s.Networks) == 0 { // Docker has forgotten them
 			s.Networks, s.Endpoints = was.Networks, was.Endpoints
 		}
 	case was.State == status.StateStopped, s.State == status.StateDraining:
+	case drained && l.verified.IsZero():
+		l.resumed, l.wish = true, cmp.Or(healthcheck.Clip(was.Detail), reasonDrain)
 	case l.verified.IsZero(), judged(was.State) && was.State != s.State && was.Since.After(l.verified):
 		l.verified = time.Time{}
 		s.State, s.Reason, s.Detail = was.State, was.Reason, healthcheck.Clip(was.Detail)

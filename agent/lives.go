@@ -139,7 +139,7 @@ func (a *Agent) exited(e watcher.Event) {
 	if name := e.Container.Name; l.c.Name != name {
 		l.c.Name, l.status.Name = name, name
 		a.refile(l)
-		a.publish.Set(l.key, l.status, e.At)
+		a.publish.Set(l.key, l.published(), e.At)
 	}
 }
 

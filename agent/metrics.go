@@ -11,6 +11,7 @@ type Metrics struct {
 	containers  *prometheus.GaugeVec
 	transitions *prometheus.CounterVec
 	dropped     *prometheus.CounterVec
+	ignored     *prometheus.CounterVec
 }
 
 // NewMetrics registers the agent's metrics with reg.
@@ -26,8 +27,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "eru_agent_verdicts_dropped_total",
 			Help: "Verdicts that were not published: stale (of an earlier life), starved (the agent lacked CPU or was stopped), own_fault (it lacked descriptors, ports or memory).",
 		}, []string{"why"}),
+		ignored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eru_agent_drains_ignored_total",
+			Help: "Operators' drains that changed nothing: json, size, key (cannot be read), unknown (of a container that is not here), over (by this machine's clock, when first seen).",
+		}, []string{"why"}),
 	}
-	reg.MustRegister(m.containers, m.transitions, m.dropped)
+	reg.MustRegister(m.containers, m.transitions, m.dropped, m.ignored)
 	for _, s := range []status.State{
 		status.StateStarting, status.StateHealthy, status.StateUnhealthy, status.StateDraining,
 		status.StatePaused, status.StateStopped, status.StateInvalid, status.StateLost,
@@ -37,15 +42,18 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, why := range []string{"stale", "starved", "own_fault"} {
 		m.dropped.WithLabelValues(why)
 	}
+	for _, why := range []string{"json", "size", "key", "unknown", "over"} {
+		m.ignored.WithLabelValues(why)
+	}
 	return m
 }
 
-func (m *Metrics) born(l *life) { m.containers.WithLabelValues(string(l.status.State)).Inc() }
+func (m *Metrics) born(l *life) { m.containers.WithLabelValues(string(l.face().state)).Inc() }
 
 // died takes a life out that is none of those left, and the series of its
 // service with the last one.
 func (m *Metrics) died(l *life, left map[string]*life) {
-	m.containers.WithLabelValues(string(l.status.State)).Dec()
+	m.containers.WithLabelValues(string(l.face().state)).Dec()
 	for _, other := range left {
 		if other.key.App == l.key.App && other.key.Entrypoint == l.key.Entrypoint {
 			return
@@ -60,6 +68,7 @@ func (m *Metrics) shift(from, to status.State) {
 }
 
 func (m *Metrics) moved(l *life, from status.State) {
-	m.shift(from, l.status.State)
-	m.transitions.WithLabelValues(l.key.App, l.key.Entrypoint, string(l.status.State), l.status.Reason).Inc()
+	now := l.face()
+	m.shift(from, now.state)
+	m.transitions.WithLabelValues(l.key.App, l.key.Entrypoint, string(now.state), now.reason).Inc()
 }

@@ -27,6 +27,7 @@ type subject struct {
 	passed   bool
 	verdict  bool
 	draining time.Time // until when, zero if not
+	resumed  bool      // drained by an earlier agent's word alone
 
 	found *status.Status // what the former agent published
 }
@@ -35,15 +36,24 @@ func (s *subject) begin(now time.Time) {
 	s.lives++
 	s.exists, s.alive, s.told = true, true, true
 	s.c.Started, s.c.Paused = now, false
-	s.state, s.reason, s.passed, s.verdict, s.draining = status.StateStarting, "", false, false, time.Time{}
+	s.state, s.reason, s.passed, s.verdict, s.draining, s.resumed = status.StateStarting, "", false, false, time.Time{}, false
 }
 
 func (s *subject) probed() bool {
 	return s.alive && s.probes && !s.fault && !s.c.Paused && s.c.Addr.IsValid()
 }
 
+// shown is what a reader is to see, if wished says that an operator drains it.
+func (s *subject) shown(wished bool) (status.State, string) {
+	if s.alive && s.state != status.StateDraining && (wished || s.resumed) {
+		return status.StateDraining, "drain"
+	}
+	return s.state, s.reason
+}
+
 // facts sets the state that needs no verdict.
 func (s *subject) facts(now time.Time) {
+	s.resumed = s.resumed && s.probed()
 	switch {
 	case !s.alive:
 	case s.state == status.StateDraining && (now.Before(s.draining) || s.probed()):
@@ -66,7 +76,7 @@ func (s *subject) failed(reason string) {
 }
 
 func (s *subject) believe(pass bool, reason string, now time.Time) {
-	s.verdict = true
+	s.verdict, s.resumed = true, false
 	switch {
 	case s.state == status.StateDraining && (!pass || now.Before(s.draining)):
 	case pass:
@@ -86,6 +96,8 @@ func (s *subject) adopt(now time.Time) {
 	s.passed = s.passed || was
 	switch {
 	case s.state == status.StateDraining:
+	case !s.verdict && f.Reason == "drain":
+		s.resumed = true
 	case !s.verdict:
 		s.state, s.reason = f.State, f.Reason
 		s.draining = f.Since.Add(s.c.StopTimeout)

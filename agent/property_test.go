@@ -34,6 +34,7 @@ func steps(t *rapid.T) []step {
 			what: rapid.SampledFrom([]string{
 				"start", "start", "told", "told", "pause", "readdress", "rename", "stop", "exit", "exit", "code", "remove",
 				"pass", "pass", "pass", "fail", "fail", "void", "stale", "listed", "adopt",
+				"drain", "drain", "drain_node", "undrain", "undrain", "undrain_node",
 			}).Draw(t, "what"),
 			who:   rapid.IntRange(0, 3).Draw(t, "who"),
 			pick:  rapid.IntRange(0, 7).Draw(t, "pick"),
@@ -43,13 +44,16 @@ func steps(t *rapid.T) []step {
 	return rapid.SliceOfN(one, 1, 60).Draw(t, "steps")
 }
 
+// drainedState stands for StateDraining by an operator's wish.
+const drainedState = status.StateDraining + " by an operator"
+
 // former draws what an earlier agent published of the containers: of the life
 // that still goes on, of one before, under another name, or nothing.
 func former(t *rapid.T) []step {
 	one := rapid.Custom(func(t *rapid.T) step {
 		return step{
 			what: string(rapid.SampledFrom([]status.State{
-				"", status.StateStarting, status.StateHealthy, status.StateUnhealthy, status.StateDraining,
+				"", status.StateStarting, status.StateHealthy, status.StateUnhealthy, status.StateDraining, drainedState,
 				status.StatePaused, status.StateStopped, status.StateLost, "of_tomorrow",
 			}).Draw(t, "state")),
 			pick: rapid.IntRange(0, 3).Draw(t, "kind"),
@@ -86,7 +90,8 @@ type world struct {
 	found   []status.Found
 	adopted bool
 	epochs  []healthcheck.Result // former jobs
-	belief  sync.Mutex           // for what the agent does by time alone
+	wishes  map[string]status.Drain
+	belief  sync.Mutex // for what the agent does by time alone
 
 	mu     sync.Mutex
 	wrong  []string
@@ -94,7 +99,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, before []step) *world {
-	w := &world{rig: newRig(t, nodeConfig()), all: subjects(time.Now()), killed: map[string]bool{}}
+	w := &world{rig: newRig(t, nodeConfig()), all: subjects(time.Now()), killed: map[string]bool{}, wishes: map[string]status.Drain{}}
 	w.etcd.seen = w.judge
 	for i, f := range before {
 		s := w.all[i]
@@ -102,6 +107,9 @@ func newWorld(t *testing.T, before []step) *world {
 			continue
 		}
 		k, st := s.key(), status.Status{ID: s.c.ID, State: status.State(f.what), Started: s.c.Started, Since: time.Now().Add(-5 * time.Second).Round(0)}
+		if st.State == drainedState {
+			st.State, st.Reason, st.Detail = status.StateDraining, "drain", "by somebody"
+		}
 		switch f.pick {
 		case 1:
 			st.Started = st.Started.Add(-time.Hour)
@@ -139,13 +147,15 @@ func (w *world) judge(k status.Key, was, now *status.Status, dropped bool) {
 		return
 	case w.killed[k.ID] && now.State != status.StateStopped:
 		w.fault("%s is %s after its removal", k.ID, now.State)
-	case now.State == status.StateHealthy && (!s.alive || s.c.Paused || s.fault || s.state != status.StateHealthy):
-		w.fault("%s was said to be healthy; it is %s, alive %t", k.ID, s.state, s.alive)
+	case now.State == status.StateHealthy && (!s.alive || s.c.Paused || s.fault || s.state != status.StateHealthy || w.drained(s) || s.resumed):
+		w.fault("%s was said to be healthy; it is %s, alive %t, drained %t", k.ID, s.state, s.alive, w.drained(s))
 	case now.State == status.StateStarting && !s.alive:
 		w.fault("%s was said to be starting; it is dead", k.ID)
 	case was != nil && was.Started.After(now.Started) && now.Reason != "gone":
 		w.fault("%s went back to a former life", k.ID)
-	case was != nil && was.State == now.State && was.Reason == now.Reason && was.Detail != now.Detail && now.State != status.StateStopped && was.Detail != "" && was.Started.Equal(now.Started):
+	case was != nil && was.State == now.State && was.Started.Equal(now.Started) && !was.Since.Equal(now.Since) && s.exists:
+		w.fault("%s is %s since %s, then since %s", k.ID, now.State, was.Since, now.Since)
+	case was != nil && was.State == now.State && was.Reason == now.Reason && was.Detail != now.Detail && now.State != status.StateStopped && now.Reason != "drain" && was.Detail != "" && was.Started.Equal(now.Started):
 		w.fault("%s was written for another detail", k.ID)
 	case was != nil && now.State == status.StateStarting && s.passed && was.Started.Equal(now.Started) && was.State.Running() && was.State != "of_tomorrow":
 		w.fault("%s went from %s back to starting", k.ID, was.State)
@@ -179,6 +189,8 @@ func (w *world) take(st step) {
 			s.begin(now)
 			w.tell(s)
 		}
+	case "drain", "drain_node", "undrain", "undrain_node":
+		w.wish(s, st, now)
 	case "pass", "fail", "void", "stale":
 		w.verdict(s, st, now)
 	case "code":
@@ -196,6 +208,32 @@ func (w *world) take(st step) {
 			w.change(s, st, now)
 		}
 	}
+}
+
+// drained says whether an operator's wish for s is in force.
+func (w *world) drained(s *subject) bool {
+	own, ok := w.wishes[s.c.ID]
+	node, all := w.wishes[status.WholeNode]
+	return ok && !own.Over(time.Now()) || all && !node.Over(time.Now())
+}
+
+// wish is what an operator does; every second of his wishes has no end.
+func (w *world) wish(s *subject, st step, now time.Time) {
+	id := s.c.ID
+	if strings.HasSuffix(st.what, "_node") {
+		id = status.WholeNode
+	}
+	w.belief.Lock()
+	delete(w.wishes, id)
+	if strings.HasPrefix(st.what, "drain") {
+		d := status.Drain{By: "ops", Reason: fmt.Sprint(st.pick)}
+		if st.pick%2 == 0 {
+			d.Until = now.Add(time.Duration(st.pick) * time.Second)
+		}
+		w.wishes[id] = d
+	}
+	w.belief.Unlock()
+	w.drain(w.wishes)
 }
 
 // change is what happens to a container that runs.
@@ -280,16 +318,17 @@ func (w *world) faults() []string {
 	census := map[status.State]int{}
 	for _, s := range w.all {
 		got, ok := holds[s.key()]
+		state, reason := s.shown(w.drained(s))
 		if s.told {
-			census[s.state]++
+			census[state]++
 		}
 		switch {
 		case !s.told && !s.exists && ok:
 			w.fault("%s is gone, and etcd holds %s", s.c.ID, got.State)
-		case s.told && (!ok || got.State != s.state || !got.Started.Equal(s.c.Started)):
-			w.fault("%s: etcd holds %q of %s, want %q of %s", s.c.ID, got.State, got.Started, s.state, s.c.Started)
-		case s.told && s.alive && got.Reason != s.reason:
-			w.fault("%s is %s for %q, want %q", s.c.ID, s.state, got.Reason, s.reason)
+		case s.told && (!ok || got.State != state || !got.Started.Equal(s.c.Started)):
+			w.fault("%s: etcd holds %q of %s, want %q of %s", s.c.ID, got.State, got.Started, state, s.c.Started)
+		case s.told && s.alive && got.Reason != reason:
+			w.fault("%s is %s for %q, want %q", s.c.ID, state, got.Reason, reason)
 		}
 		for k := range holds {
 			if k.ID == s.c.ID && k != s.key() && s.told {

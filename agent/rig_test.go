@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/projecteru2/eru-agent/agent"
 	"github.com/projecteru2/eru-agent/healthcheck"
@@ -26,6 +28,8 @@ type rig struct {
 	checks *checks
 	etcd   *etcd
 	reg    *prometheus.Registry
+	logs   *observer.ObservedLogs
+	told   bool // of operators' wishes
 }
 
 func checkConfig() healthcheck.Config {
@@ -41,13 +45,14 @@ func nodeConfig() agent.Config {
 
 // newRig starts an agent for which etcd cannot be read yet.
 func newRig(t *testing.T, cfg agent.Config) *rig {
+	core, logs := observer.New(zapcore.WarnLevel)
 	r := &rig{
-		t: t, events: make(chan watcher.Event),
+		t: t, logs: logs, events: make(chan watcher.Event),
 		checks: &checks{results: make(chan healthcheck.Result), jobs: map[string]healthcheck.Job{}},
 		etcd:   &etcd{holds: map[status.Key]status.Status{}},
 		reg:    prometheus.NewPedanticRegistry(),
 	}
-	r.agent = agent.New(cfg, r.events, r.checks, r.etcd, healthcheck.NewParser(checkConfig()), zap.NewNop(), agent.NewMetrics(r.reg))
+	r.agent = agent.New(cfg, r.events, r.checks, r.etcd, healthcheck.NewParser(checkConfig()), zap.New(core), agent.NewMetrics(r.reg))
 	go func() { _ = r.agent.Run(t.Context()) }()
 	return r
 }
@@ -64,10 +69,27 @@ func (r *rig) adopt(found ...status.Found) {
 	for _, f := range found {
 		r.etcd.holds[f.Key] = f.Status
 	}
+	if !r.told {
+		r.drain(nil)
+	}
 	if err := r.agent.Adopt(context.Background(), found); err != nil {
 		r.t.Error(err)
 	}
 	r.etcd.open()
+}
+
+// drain tells what operators wish, by container ID.
+func (r *rig) drain(wishes map[string]status.Drain, unread ...status.Unread) {
+	r.t.Helper()
+	r.told = true
+	d := status.Drains{Wishes: map[status.DrainKey]status.Drain{}, Unread: unread}
+	for id, wish := range wishes {
+		d.Wishes[status.DrainKey{Node: "n1", ID: id}] = wish
+	}
+	if err := r.agent.Drain(context.Background(), d); err != nil {
+		r.t.Error(err)
+	}
+	synctest.Wait()
 }
 
 func (r *rig) send(e watcher.Event) {

@@ -27,9 +27,9 @@ func (a *Agent) adopt(found []status.Found) {
 
 // readopt takes over for a life that began before etcd could be read.
 func (a *Agent) readopt(l *life, found []status.Found) {
-	was := l.status.State
+	was := l.face().state
 	a.takeOver(l, found)
-	a.metrics.shift(was, l.status.State)
+	a.metrics.shift(was, l.face().state)
 	if l.verified.IsZero() && l.status.State.Running() {
 		a.care(l)
 	}

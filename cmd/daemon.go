@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/projecteru2/eru-agent/cmd/cli"
+	"github.com/projecteru2/eru-agent/status"
 	"github.com/projecteru2/eru-agent/systemd"
 )
 
@@ -29,6 +30,9 @@ func (d *daemon) run(asked context.Context, l *loader, hangup <-chan os.Signal) 
 	parts.Go(func() error { return d.runner.Run(ctx) })
 	parts.Go(func() error { return d.agent.Run(ctx) })
 	parts.Go(func() error { return d.writer.Run(ctx, d.agent.Adopt) })
+	parts.Go(func() error {
+		return d.store.FollowDrains(ctx, d.cfg.node, func(drains status.Drains) { _ = d.agent.Drain(ctx, drains) }) // fails when ctx ends
+	})
 	parts.Go(func() error { return d.selfmon.KeepSession(ctx) })
 	parts.Go(func() error { return d.selfmon.Serve(ctx, d.listener) })
 	parts.Go(func() error { return systemd.Watchdog(ctx, d.selfmon.Alive) })
