@@ -27,6 +27,17 @@ func TestUsage(t *testing.T) {
 		{"probe a b", `got 2 arguments, want the name or ID of one container; see eru-agent probe --help`},
 		{"probe a -o xml", `--output: got "xml", want table or json`},
 		{"check-config a b", `accepts at most 1 arg(s), received 2; see eru-agent check-config --help`},
+		{"drain", `want one container, or --node and a node; see eru-agent drain --help`},
+		{"drain a b", `want one container, or --node and a node; see eru-agent drain --help`},
+		{"drain a --node n1", `want one container, or --node and a node; see eru-agent drain --help`},
+		{"drain a --for 1s", `--for: got 1s, want 2s to 8760h0m0s, or 0 for until it is taken back`},
+		{"drain a --for 8761h", `--for: got 8761h0m0s, want 2s to 8760h0m0s, or 0 for until it is taken back`},
+		{"drain a --for -5m", `--for: got -5m0s, want 2s to 8760h0m0s, or 0 for until it is taken back`},
+		{"drain a --reason " + strings.Repeat("x", 101), `--reason: got 101 bytes, want at most 100`},
+		{"drain a --wait --timeout -1s", `--timeout: got -1s, want a duration, as 1m`},
+		{"drain a --timeout 1m", `--timeout: only with --wait`},
+		{"undrain", `want one container, or --node and a node; see eru-agent undrain --help`},
+		{"undrain a --node n1", `want one container, or --node and a node; see eru-agent undrain --help`},
 		{"version now", `unknown command "now" for "eru-agent version"; see eru-agent version --help`},
 	} {
 		args := strings.Fields(test.args)
@@ -52,6 +63,10 @@ func TestNo(t *testing.T) {
 		want string
 	}{
 		{[]string{"status", "--etcd.endpoints", "127.0.0.1:1", "--etcd.timeout", "100ms"},
+			`^eru-agent: reading "/eru/status" from etcd at \["127\.0\.0\.1:1"\]: .*connection refused`},
+		{[]string{"drain", "web", "--etcd.endpoints", "127.0.0.1:1", "--etcd.timeout", "100ms"},
+			`^eru-agent: reading "/eru/status" from etcd at \["127\.0\.0\.1:1"\]: .*connection refused`},
+		{[]string{"undrain", "--node", "n1", "--etcd.endpoints", "127.0.0.1:1", "--etcd.timeout", "100ms"},
 			`^eru-agent: reading "/eru/status" from etcd at \["127\.0\.0\.1:1"\]: .*connection refused`},
 		{[]string{"probe", "web", "--docker.endpoint", "unix:///nowhere/docker.sock"},
 			`^eru-agent: connecting to Docker at "unix:///nowhere/docker\.sock": `},

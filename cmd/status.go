@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/projecteru2/eru-agent/cmd/cli"
 	"github.com/projecteru2/eru-agent/status"
@@ -31,22 +29,16 @@ func newStatus() *cobra.Command {
 		Use: "status", Short: "Show what etcd says of all containers",
 		Long: `Show what etcd says of all containers of all nodes. With --watch the table is live;
 where the output is no terminal, it is one line for each change. With -o json it is
-one JSON object, or with --watch one for each change.`,
+one JSON object, or with --watch one for each change. Below the table, and in the
+object, stand the drains that operators wish.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.output != "table" && o.output != "json" {
 				return cli.Usage(fmt.Errorf("--output: got %q, want table or json", o.output))
 			}
-			cfg, err := l.load(os.Environ())
-			if err != nil {
-				return err
-			}
-			store, err := cfg.etcd.Store(zap.NewNop())
-			if err != nil {
-				return l.Placed(err)
-			}
-			defer func() { _ = store.Close() }()
-			return o.run(c.Context(), store, c.OutOrStdout(), c.ErrOrStderr())
+			return l.onStore(func(store *status.Store) error {
+				return o.run(c.Context(), store, c.OutOrStdout(), c.ErrOrStderr())
+			})
 		},
 	}
 	c.Flags().StringVar(&o.app, "app", "", "only this `app`")
@@ -63,7 +55,11 @@ func (o statusOptions) run(ctx context.Context, store *status.Store, out, errs i
 		if err != nil {
 			return err
 		}
-		return o.print(out, view)
+		drains, err := store.Drains(ctx)
+		if err != nil {
+			return err
+		}
+		return o.print(out, view, drains)
 	}
 	if o.output == "table" && isTerminal(out) {
 		return watchScreen(ctx, store, o, out)
@@ -85,10 +81,10 @@ func (o statusOptions) entries(v status.Tree) []status.Entry {
 	return list
 }
 
-func (o statusOptions) print(out io.Writer, v status.Tree) error {
-	text := o.table(v, painter(out), time.Now(), 0)
+func (o statusOptions) print(out io.Writer, v status.Tree, d status.Drains) error {
+	text := o.table(v, painter(out), time.Now(), 0) + o.drainTable(v, d, painter(out), time.Now())
 	if o.output == "json" {
-		b, err := json.MarshalIndent(o.document(v), "", "  ")
+		b, err := json.MarshalIndent(o.document(v, d), "", "  ")
 		if err != nil {
 			return fmt.Errorf("writing JSON: %w", err)
 		}
@@ -111,11 +107,12 @@ func newRecord(e status.Entry) record {
 	return record{App: e.Key.App, Entrypoint: e.Key.Entrypoint, Node: e.Key.Node, Revision: e.Revision, Status: e.Status}
 }
 
-func (o statusOptions) document(v status.Tree) any {
+func (o statusOptions) document(v status.Tree, d status.Drains) any {
 	doc := struct {
 		Containers []record               `json:"containers"`
 		Nodes      map[string]status.Node `json:"nodes"`
-	}{Containers: []record{}, Nodes: v.Nodes}
+		Drains     []drainRecord          `json:"drains"`
+	}{Containers: []record{}, Nodes: v.Nodes, Drains: o.drainRecords(v, d)}
 	for _, e := range o.entries(v) {
 		doc.Containers = append(doc.Containers, newRecord(e))
 	}

@@ -61,8 +61,17 @@ func fleet() status.Tree {
 	add("zoo", "n1", "5123456789abcdef", status.StateInvalid, "label", `eru.health.http.port="eighty": want ports from 1 to 65535, as in 80,443`, 0, nil)
 	add("zoo", "n1", "6123456789abcdef", status.StatePaused, "paused", "paused by Docker", 0, nil)
 	add("zoo", "n1", "7123456789abcdef", status.StateDraining, "stop_signal", "SIGTERM", 0, nil)
+	add("zoo", "n1", "9123456789abcdef", status.StateDraining, "drain", "by ops@host: a new disk, until 2026-11-23T08:00:00Z", 0, nil)
 	add("café-über", "n1", "8123456789abcdef", status.StateHealthy, "", "", 0, nil)
 	return v
+}
+
+func wishes() status.Drains {
+	return status.Drains{Wishes: map[status.DrainKey]status.Drain{
+		{Node: "n1", ID: "9123456789abcdef"}: {By: "ops@host", Reason: "a new disk", Until: now.Add(10 * time.Minute)},
+		{Node: "n2", ID: status.WholeNode}:   {By: "night@host"},
+		{Node: "n2", ID: "gone"}:             {Until: now.Add(-time.Second)},
+	}}
 }
 
 func TestStatusTable(t *testing.T) {
@@ -73,10 +82,15 @@ func TestStatusTable(t *testing.T) {
 	golden(t, "table-empty", statusOptions{app: "nobody"}.table(v, plain, now, 0))
 	golden(t, "table-narrow", statusOptions{}.table(v, plain, now, 60))
 	var b bytes.Buffer
-	if err := (statusOptions{output: "json"}).print(&b, v); err != nil {
+	if err := (statusOptions{output: "json"}).print(&b, v, wishes()); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "document", b.String())
+	golden(t, "table-drains", statusOptions{}.drainTable(v, wishes(), plain, now))
+	golden(t, "table-drains-colour", statusOptions{node: "n1", app: "zoo"}.drainTable(v, wishes(), coloured, now))
+	if text := (statusOptions{}).drainTable(v, status.Drains{}, plain, now); text != "" {
+		t.Errorf("of no drain it says %q", text)
+	}
 }
 
 // TestStatusLines prints changes one by one; the time in front is cut off.
@@ -129,7 +143,7 @@ func TestScreen(t *testing.T) {
 				t.Errorf("the line %q does not fit or leaves what was there before", line)
 			}
 		}
-		if want := "… 5 more; --app and --node show fewer"; !strings.Contains(text, want) {
+		if want := "… 6 more; --app and --node show fewer"; !strings.Contains(text, want) {
 			t.Errorf("%q is not in %q", want, text)
 		}
 		if want := lost[:min(len(lost), 10)]; !strings.Contains(lines[0], want) {
