@@ -13,9 +13,8 @@ import (
 // Drains are the wishes that stand in etcd, and what stands among them and
 // cannot be read.
 type Drains struct {
-	Wishes   map[DrainKey]Drain
-	Unread   []Unread
-	Revision int64
+	Wishes map[DrainKey]Drain
+	Unread []Unread
 }
 
 // The shortest and the longest life that a Drain is given. etcd grants no
@@ -86,7 +85,7 @@ func (s *Store) drains(node string) *shelf[wish] {
 }
 
 func told(f *shelf[wish]) Drains {
-	d := Drains{Wishes: make(map[DrainKey]Drain, len(f.values)), Unread: f.refused(), Revision: f.revision}
+	d := Drains{Wishes: make(map[DrainKey]Drain, len(f.values)), Unread: f.refused()}
 	for _, w := range f.values {
 		d.Wishes[w.key] = w.Drain
 	}
@@ -108,7 +107,7 @@ func (s *Store) Drains(ctx context.Context) (Drains, error) {
 func (s *Store) FollowDrains(ctx context.Context, node string, tell func(Drains)) error {
 	f := s.drains(node)
 	f.follow(ctx, func() { tell(told(f)) }, func(err error) {
-		s.log.Debug("the drains of this node cannot be followed; the last known stand", zap.Error(err))
+		s.log.Warn("the drains of this node cannot be followed; the last known stand", zap.Error(err))
 	})
 	return nil
 }

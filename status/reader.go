@@ -67,9 +67,8 @@ func (l layout) readers() string { return l.prefix + "/reader/" }
 // Readers are those whose session lives, by name, and what stands between them
 // and cannot be read.
 type Readers struct {
-	Live     map[string]Reader
-	Unread   []Unread
-	Revision int64
+	Live   map[string]Reader
+	Unread []Unread
 }
 
 func (s *Store) readers() *shelf[Reader] {
@@ -90,7 +89,7 @@ func (s *Store) Readers(ctx context.Context) (Readers, error) {
 	if err := f.list(ctx); err != nil {
 		return Readers{}, err
 	}
-	return Readers{f.values, f.refused(), f.revision}, nil
+	return Readers{f.values, f.refused()}, nil
 }
 
 // FollowReaders tells who lives and what they have applied, at first and
@@ -98,8 +97,8 @@ func (s *Store) Readers(ctx context.Context) (Readers, error) {
 // be followed the last known stands.
 func (s *Store) FollowReaders(ctx context.Context, tell func(Readers)) error {
 	f := s.readers()
-	f.follow(ctx, func() { tell(Readers{maps.Clone(f.values), f.refused(), f.revision}) }, func(err error) {
-		s.log.Debug("the readers cannot be followed", zap.Error(err))
+	f.follow(ctx, func() { tell(Readers{maps.Clone(f.values), f.refused()}) }, func(err error) {
+		s.log.Warn("the readers cannot be followed", zap.Error(err))
 	})
 	return nil
 }

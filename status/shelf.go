@@ -105,17 +105,20 @@ func (f *shelf[T]) put(kv *mvccpb.KeyValue) {
 	f.unread[name] = Unread{Key: string(kv.Key), Revision: kv.ModRevision, Why: why, Err: err}
 }
 
-// follow tells the shelf when it has been read, and again whenever it has
-// changed, until ctx ends. What it tells is the callee's to keep. Lost is why
-// etcd cannot be followed; the last known stands.
+// follow calls tell when the shelf has been read, and again whenever it may have
+// changed, until ctx ends. While etcd cannot be followed the last known stands,
+// and lost is told why: once, then every minute or so.
 func (f *shelf[T]) follow(ctx context.Context, tell func(), lost func(error)) {
 	var wait backOff
+	failures := 0
 	for ctx.Err() == nil {
-		err := f.once(ctx, func() { wait.reset(); tell() })
+		err := f.once(ctx, func() { wait.reset(); failures = 0; tell() })
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		lost(err)
+		if failures++; failures%60 == 1 {
+			lost(err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait.next()):
