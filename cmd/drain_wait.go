@@ -34,9 +34,12 @@ func (w *drainWait) apply(c status.Change) {
 	w.lost = c.Lost
 }
 
+// heardAll says that what is known is what etcd holds.
+func (w *drainWait) heardAll() bool { return w.synced && w.known }
+
 // pending are those that have not done their part yet, by name.
 func (w *drainWait) pending() []string {
-	if !w.synced || !w.known {
+	if !w.heardAll() {
 		return []string{"etcd"}
 	}
 	names := map[string]bool{}
@@ -105,25 +108,19 @@ func (o drainOptions) await(ctx context.Context, store *status.Store, t target, 
 	if within > 0 {
 		late = time.After(within)
 	}
-	following, cancel := context.WithCancel(ctx)
-	defer cancel()
-	heard, stop := followDrain(following, store)
+	heard, stop := followDrain(ctx, store)
 	defer stop()
-	defer cancel()
 	w := &drainWait{target: t, tree: status.NewTree()}
 	said := ""
 	for {
 		var again <-chan time.Time
-		if left := w.pending(); len(left) == 0 {
-			err := w.confirm(ctx, store)
-			switch {
-			case err != nil:
-				again = time.After(time.Second)
-			case len(w.pending()) == 0:
+		if len(w.pending()) == 0 {
+			if w.confirm(ctx, store) {
 				return w.done(out)
 			}
+			again = time.After(time.Second)
 		}
-		if left := w.whom(); left != said {
+		if left := w.whom(); left != said && (w.lost != nil || w.heardAll()) {
 			said = left
 			_, _ = fmt.Fprintln(errs, "waiting for", left)
 		}
@@ -139,15 +136,15 @@ func (o drainOptions) await(ctx context.Context, store *status.Store, t target, 
 	}
 }
 
-// confirm asks etcd itself, once nobody seems to be left: a reader that has
-// just come may not have been heard of.
-func (w *drainWait) confirm(ctx context.Context, store *status.Store) error {
+// confirm asks etcd itself once nobody seems to be left, and says whether that
+// is so: a reader that has just come may not have been heard of.
+func (w *drainWait) confirm(ctx context.Context, store *status.Store) bool {
 	now, err := store.Readers(ctx)
 	if err == nil {
 		w.readers = now
 	}
 	w.lost = err
-	return err
+	return err == nil && len(w.pending()) == 0
 }
 
 func (w *drainWait) done(out io.Writer) error {
@@ -159,8 +156,9 @@ func (w *drainWait) done(out io.Writer) error {
 	return err
 }
 
-// followDrain tells what concerns a drain until ctx ends; stop waits for that.
+// followDrain tells what concerns a drain, until stop.
 func followDrain(ctx context.Context, store *status.Store) (<-chan news, func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	heard := make(chan news)
 	tell := func(n news) {
 		select {
@@ -177,5 +175,5 @@ func followDrain(ctx context.Context, store *status.Store) (<-chan news, func())
 			tell(func(w *drainWait) { w.readers, w.known = r, true })
 		})
 	})
-	return heard, following.Wait
+	return heard, func() { cancel(); following.Wait() }
 }

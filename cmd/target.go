@@ -15,7 +15,7 @@ import (
 type target struct {
 	key  status.DrainKey
 	name string // the container's
-	app  string // and its service
+	app  string // and its service, "" for one that etcd has no status of
 }
 
 func (t target) String() string {
@@ -69,6 +69,9 @@ func findContainer(known []target, word string) (target, error) {
 		func(t target) bool { return strings.HasPrefix(t.key.ID, word) },
 	} {
 		fit := slices.DeleteFunc(slices.Clone(known), func(t target) bool { return !means(t) })
+		if alive := slices.DeleteFunc(slices.Clone(fit), func(t target) bool { return t.app == "" }); len(alive) > 0 {
+			fit = alive // what only a drain tells of is gone
+		}
 		if len(fit) == 1 {
 			return fit[0], nil
 		}

@@ -22,9 +22,10 @@ func crowd() status.Tree {
 }
 
 func TestFindContainer(t *testing.T) {
-	left := status.Drains{Wishes: map[status.DrainKey]status.Drain{{Node: "n4", ID: "ffff"}: {}, {Node: "n4", ID: status.WholeNode}: {}}}
+	left := status.Drains{Wishes: map[status.DrainKey]status.Drain{{Node: "n4", ID: "ffff"}: {}, {Node: "n4", ID: "bbbb1111"}: {}, {Node: "n4", ID: status.WholeNode}: {}}}
 	for word, want := range map[string]string{
 		"aaaa1111":   "shop_web_1 (aaaa1111) of node n1", // an ID goes before a name
+		"bbbb1111":   "shop_web_1 (bbbb1111) of node n2", // and a status before a drain
 		"shop_web_2": "shop_web_2 (aaaa2222) of node n1",
 		"aaaa2":      "shop_web_2 (aaaa2222) of node n1",
 		"bbbb":       "bbbb (dddd) of node n2", // and a name before the beginning of an ID
