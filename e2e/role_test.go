@@ -20,16 +20,16 @@ import (
 	"github.com/projecteru2/eru-agent/watcher/dockertest"
 )
 
-// etcdctl are the commands of README.md, in their order.
-func etcdctl(t *testing.T) []string {
+// etcdctl are the commands of a document that are about users, in their order.
+func etcdctl(t *testing.T, document string) []string {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile("../" + document)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var list []string
 	for line := range strings.Lines(string(text)) {
-		if command, ok := strings.CutPrefix(line, "etcdctl "); ok {
+		if command, ok := strings.CutPrefix(line, "etcdctl "); ok && !strings.HasPrefix(command, "get ") {
 			list = append(list, strings.TrimSpace(command))
 		}
 	}
@@ -61,8 +61,13 @@ func obey(ctx context.Context, c *clientv3.Client, command, password string) err
 		_, err = c.UserGrantRole(ctx, words[2], words[3])
 	case strings.HasPrefix(command, "role add "):
 		_, err = c.RoleAdd(ctx, words[2])
-	case strings.HasPrefix(command, "role grant-permission ") && slices.Equal(words[3:5], []string{"--prefix=true", "readwrite"}):
-		_, err = c.RoleGrantPermission(ctx, words[2], words[5], clientv3.GetPrefixRangeEnd(words[5]), clientv3.PermissionType(clientv3.PermReadWrite))
+	case strings.HasPrefix(command, "role grant-permission ") && words[3] == "--prefix=true":
+		kinds := map[string]clientv3.PermissionType{"read": clientv3.PermissionType(clientv3.PermRead), "readwrite": clientv3.PermissionType(clientv3.PermReadWrite)}
+		kind, ok := kinds[words[4]]
+		if !ok {
+			return errors.New("this test does not know that permission")
+		}
+		_, err = c.RoleGrantPermission(ctx, words[2], words[5], clientv3.GetPrefixRangeEnd(words[5]), kind)
 	default:
 		err = errors.New("this test does not know that command")
 	}
@@ -101,7 +106,7 @@ func TestRoleOfReadme(t *testing.T) {
 // asNewcomer follows README.md and then runs everything with flags; own is who the agent is.
 func asNewcomer(t *testing.T, etcd *etcdtest.Server, password string, own clientv3.Config, flags ...string) {
 	t.Helper()
-	commands := etcdctl(t)
+	commands := etcdctl(t, "README.md")
 	if len(commands) == 0 || commands[len(commands)-1] != "auth enable" {
 		t.Fatalf("README.md has the commands %q", commands)
 	}
