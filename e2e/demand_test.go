@@ -63,7 +63,7 @@ func TestDemand(t *testing.T) {
 		do   func()
 		want demand
 	}{
-		{"the first start on an empty node", func() { agent = n.Start().AwaitReady() }, demand{Lists: 1, Streams: 1, Txns: 4, Ranges: 1, Puts: 3}},
+		{"the first start on an empty node", func() { agent = n.Start().AwaitReady() }, demand{Lists: 1, Streams: 1, Txns: 4, Ranges: 2, Puts: 3}},
 		{"a container starts and fails its first probe", func() {
 			crowd.Behave("127.17.0.2", "silent") // so that it is starting for a while before it has failed
 			labels := crowd.Labels("shop")
@@ -78,11 +78,20 @@ func TestDemand(t *testing.T) {
 		{"it passes again", func() { crowd.Behave("127.17.0.2", "200"); state(web, "healthy") }, written},
 		{"it is paused", func() { crowd.Pause(web.ID); state(web, "paused/paused") }, demand{Inspects: 1, Txns: 1, Puts: 2}},
 		{"it goes on", func() { crowd.Unpause(web.ID); state(web, "healthy") }, demand{Inspects: 1, Txns: 1, Puts: 2}},
+		{"an operator drains it", func() { n.Put("drain/"+n.Name+"/"+web.ID, `{"by":"ops"}`); state(web, "draining/drain") }, demand{Txns: 1, Puts: 3}},
+		{"it passes and fails while it is drained", func() { probed(5); crowd.Behave("127.17.0.2", "500"); probed(5) }, demand{}},
+		{"the drain is taken back", func() {
+			if _, err := n.Client().Delete(t.Context(), n.Prefix+"/drain/"+n.Name+"/"+web.ID); err != nil {
+				t.Fatal(err)
+			}
+			state(web, "unhealthy/http_code")
+		}, written},
+		{"it passes once more", func() { crowd.Behave("127.17.0.2", "200"); state(web, "healthy") }, written},
 		{"the agent is killed and starts anew", func() {
 			crowd.ForgetEvents()
 			agent.Kill()
 			agent = n.Start().AwaitReady()
-		}, demand{Inspects: 1, Lists: 1, Streams: 1, Txns: 4, Ranges: 1, Puts: 3}},
+		}, demand{Inspects: 1, Lists: 1, Streams: 1, Txns: 4, Ranges: 2, Puts: 3}}, // the ranges are the node's keys and its drains
 		{"it is asked to stop", func() { crowd.BeginStop(web.ID); state(web, "draining/stop_signal") }, written},
 		{"it ends", func() { crowd.Die(web.ID, 0); state(web, "stopped/exited") }, written},
 		{"it is removed", func() { crowd.Remove(web.ID); state(web, "gone") }, demand{Txns: 1, Puts: 1}},

@@ -48,6 +48,7 @@ func DecodeReader(value []byte) (Reader, error) {
 	if err := toUTC(&r.Started); err != nil {
 		return Reader{}, fmt.Errorf("decoding a reader: %w", err)
 	}
+	r.Kind = tidy(r.Kind) // it is shown to people
 	return r, nil
 }
 

@@ -107,7 +107,8 @@ func (f *shelf[T]) put(kv *mvccpb.KeyValue) {
 
 // follow calls tell when the shelf has been read, and again whenever it may have
 // changed, until ctx ends. While etcd cannot be followed the last known stands,
-// and lost is told why: once, then every minute or so.
+// and lost is told why: once, then every minute or so. A watch that ends, as with
+// the client that is replaced, and can be begun again is no loss.
 func (f *shelf[T]) follow(ctx context.Context, tell func(), lost func(error)) {
 	var wait backOff
 	failures := 0
@@ -116,7 +117,7 @@ func (f *shelf[T]) follow(ctx context.Context, tell func(), lost func(error)) {
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		if failures++; failures%60 == 1 {
+		if failures++; failures%60 == 2 {
 			lost(err)
 		}
 		select {
