@@ -42,7 +42,7 @@ at once what its probes say. Wishing again replaces the wish that stands.
 With --wait the command returns when etcd says of each container that it drains, or
 no longer runs, and each proxy that says who it is (eru-lb does) and follows its
 service has applied that. On standard error it says whom it waits for. It fails when
---timeout or --for is over; the wish stands all the same, and after Ctrl-C too.`,
+--timeout is over or the drain has ended. After --timeout and Ctrl-C the wish stands.`,
 		Args: oneContainerOrNode(&o.node),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {

@@ -22,6 +22,7 @@ type drainWait struct {
 	lost    error
 	readers status.Readers
 	known   bool // readers are
+	ended   bool // somebody has taken it back, or its lease is over
 }
 
 // news is something that a drainWait learns.
@@ -100,19 +101,12 @@ func (w *drainWait) followers() []string {
 
 // await returns nil once nobody is waited for, or an error that says who is left.
 func (o drainOptions) await(ctx context.Context, store *status.Store, t target, out, errs io.Writer) error {
-	within := o.timeout
-	if within == 0 || (o.lasts > 0 && o.lasts < within) {
-		within = o.lasts
-	}
-	var late <-chan time.Time
-	if within > 0 {
-		late = time.After(within)
-	}
-	heard, stop := followDrain(ctx, store)
+	late, over := after(o.timeout), after(o.lasts)
+	heard, stop := followDrain(ctx, store, t)
 	defer stop()
 	w := &drainWait{target: t, tree: status.NewTree()}
 	said := ""
-	for {
+	for !w.ended {
 		var again <-chan time.Time
 		if len(w.pending()) == 0 {
 			if w.confirm(ctx, store) {
@@ -129,11 +123,22 @@ func (o drainOptions) await(ctx context.Context, store *status.Store, t target, 
 		case <-ctx.Done():
 			return fmt.Errorf("interrupted while waiting for %s; the drain stands", w.whom())
 		case <-late:
-			return fmt.Errorf("%s has passed while waiting for %s", within, w.whom())
+			return fmt.Errorf("%s has passed while waiting for %s; the drain stands", o.timeout, w.whom())
+		case <-over:
+			w.ended = true
 		case tell := <-heard:
 			tell(w)
 		}
 	}
+	return fmt.Errorf("the drain has ended while waiting for %s", w.whom())
+}
+
+// after is time.After, and 0 is never.
+func after(d time.Duration) <-chan time.Time {
+	if d == 0 {
+		return nil
+	}
+	return time.After(d)
 }
 
 // confirm asks etcd itself once nobody seems to be left, and says whether that
@@ -156,8 +161,8 @@ func (w *drainWait) done(out io.Writer) error {
 	return err
 }
 
-// followDrain tells what concerns a drain, until stop.
-func followDrain(ctx context.Context, store *status.Store) (<-chan news, func()) {
+// followDrain tells what concerns the drain of t, until stop.
+func followDrain(ctx context.Context, store *status.Store, t target) (<-chan news, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	heard := make(chan news)
 	tell := func(n news) {
@@ -173,6 +178,12 @@ func followDrain(ctx context.Context, store *status.Store) (<-chan news, func())
 	following.Go(func() {
 		_ = store.FollowReaders(ctx, func(r status.Readers) {
 			tell(func(w *drainWait) { w.readers, w.known = r, true })
+		})
+	})
+	following.Go(func() {
+		_ = store.FollowDrains(ctx, t.key.Node, func(d status.Drains) {
+			_, stands := d.Wishes[t.key]
+			tell(func(w *drainWait) { w.ended = !stands })
 		})
 	})
 	return heard, func() { cancel(); following.Wait() }

@@ -115,7 +115,7 @@ func TestDrainWaitsInVain(t *testing.T) {
 	c := n.Run("shop", rig.HTTP)
 	c.Await("healthy")
 	newProxy(t, n, status.Config{}, "stuck", "*/*")
-	refused(t, n, `(?s)waiting for reader stuck \(fake\)\n.*eru-agent: 2s has passed while waiting for reader stuck \(fake\)\n$`, "drain", c.Name, "--wait", "--timeout", "2s")
+	refused(t, n, `(?s)waiting for reader stuck \(fake\)\n.*eru-agent: 2s has passed while waiting for reader stuck \(fake\); the drain stands\n$`, "drain", c.Name, "--wait", "--timeout", "2s")
 	c.Await("draining")
 
 	interrupted := r.Launch(t, onEtcd(n, "drain", c.Name, "--wait")...)
@@ -128,11 +128,18 @@ func TestDrainWaitsInVain(t *testing.T) {
 	if e, ok := n.Last("drain/" + n.Name + "/" + c.ID); !ok || e.Deleted() {
 		t.Error("the drain does not stand any more")
 	}
+	overtaken := r.Launch(t, onEtcd(n, "drain", c.Name, "--wait")...)
+	overtaken.Err.Await(t, "waiting for reader stuck", overtaken.Exited())
 	operate(t, n, "undrain", c.ID)
+	want(t, "exit code", overtaken.Wait(), 1)
+	if said := overtaken.Err.String(); !strings.HasSuffix(said, "eru-agent: the drain has ended while waiting for reader stuck (fake)\n") &&
+		!strings.HasSuffix(said, "eru-agent: the drain has ended while waiting for the agent of node "+n.Name+"\n") { // which has heard of it already
+		t.Errorf("it says %s", said)
+	}
 	c.Await("healthy")
 
 	a.Kill()
-	refused(t, n, `(?s)waiting for the agent of node `+n.Name+`\n.*eru-agent: 6s has passed while waiting for the agent of node `+n.Name+`, which is silent\n$`, "drain", c.Name, "--wait", "--for", "6s")
+	refused(t, n, `(?s)waiting for the agent of node `+n.Name+`\n.*eru-agent: the drain has ended while waiting for the agent of node `+n.Name+`, which is silent\n$`, "drain", c.Name, "--wait", "--for", "6s")
 	if _, errs, code := r.Exec(t, onEtcd(n, "drain", c.Name)...); code != 0 || errs != "the agent of node "+n.Name+" is silent, and does so when it is back\n" {
 		t.Errorf("without waiting: exit code %d, %s", code, errs)
 	}

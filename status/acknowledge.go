@@ -68,13 +68,15 @@ type acknowledger struct {
 // hold opens a session again and again, each time it is lost.
 func (a *acknowledger) hold(ctx context.Context, ttl time.Duration) {
 	var wait backOff
+	failures := 0
 	for ctx.Err() == nil {
 		err := a.store.Hold(ctx, ttl, func(lease int64) {
 			wait.reset()
+			failures = 0
 			renew(a.leases, lease)
 		})
-		if err != nil {
-			a.store.log.Debug("opening the reader's session anew", zap.String("key", a.key), zap.Error(err))
+		if failures++; err != nil && failures%60 == 1 {
+			a.store.log.Warn("the reader's session has to be opened anew", zap.String("key", a.key), zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():
