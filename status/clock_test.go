@@ -18,7 +18,7 @@ import (
 )
 
 // told is a View that is told by a test what etcd says, in a bubble.
-func told(t *testing.T, cfg ViewConfig, log *zap.Logger) *View {
+func viewTold(t *testing.T, cfg ViewConfig, log *zap.Logger) *View {
 	t.Helper()
 	v := NewView(NewStore(Config{Prefix: "/eru"}, zap.NewNop()), cfg, log)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -51,7 +51,7 @@ func (v *View) ready() []string {
 // said.
 func TestHoldEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := told(t, ViewConfig{Hold: 5 * time.Second}, zap.NewNop())
+		v := viewTold(t, ViewConfig{Hold: 5 * time.Second}, zap.NewNop())
 		for i, state := range []State{StateHealthy, StateUnhealthy, StateHealthy} {
 			v.put(int64(3*i+1), "a", StateHealthy)
 			v.put(int64(3*i+2), "b", state)
@@ -75,7 +75,7 @@ func TestHoldEnds(t *testing.T) {
 func TestCopySeldom(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "copy.json")
 	synctest.Test(t, func(t *testing.T) {
-		v := told(t, ViewConfig{File: file}, zap.NewNop())
+		v := viewTold(t, ViewConfig{File: file}, zap.NewNop())
 		var before os.FileInfo
 		written := func() bool {
 			synctest.Wait()
@@ -114,7 +114,7 @@ func TestCopyFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not yet")
 	core, logged := observer.New(zapcore.WarnLevel)
 	synctest.Test(t, func(t *testing.T) {
-		v := told(t, ViewConfig{File: filepath.Join(dir, "copy.json")}, zap.New(core))
+		v := viewTold(t, ViewConfig{File: filepath.Join(dir, "copy.json")}, zap.New(core))
 		for n := range 10 {
 			v.put(int64(n+1), fmt.Sprint(n), StateHealthy)
 			<-time.After(time.Second)
