@@ -25,6 +25,8 @@ type known struct {
 	key   string
 	rev   int64
 	lease int64
+
+	server *server // its keys and revisions change in Run's goroutine alone
 }
 
 // parts cuts the entries into transactions.
@@ -32,12 +34,13 @@ func (w *Writer) parts() [][]known {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	parts := [][]known{nil} // without a key there is still the owner record
+	operations := 0
 	for key, e := range w.keys.entries {
-		if len(parts[len(parts)-1]) == maxKeys {
-			parts = append(parts, nil)
+		if operations += e.operations(); operations > maxOperations {
+			parts, operations = append(parts, nil), e.operations()
 		}
 		last := &parts[len(parts)-1]
-		*last = append(*last, known{key, e.rev, e.hasLease})
+		*last = append(*last, known{key, e.rev, e.hasLease, e.server})
 	}
 	return parts
 }
@@ -48,6 +51,10 @@ func (w *Writer) auditPart(ctx context.Context, part []known) error {
 	for _, k := range part {
 		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(k.key), "=", k.rev))
 		read = append(read, clientv3.OpGet(k.key))
+		if k.server != nil {
+			conditions = append(conditions, k.server.conditions()...)
+			read = append(read, k.server.reads()...)
+		}
 	}
 	resp, err := w.transact(ctx, nil, read, conditions...)
 	if err != nil {
@@ -59,14 +66,16 @@ func (w *Writer) auditPart(ctx context.Context, part []known) error {
 	if owner := resp.Responses[0].GetResponseRange().Kvs; len(owner) != 1 || owner[0].ModRevision != w.rev {
 		return errMoved
 	}
-	for i, k := range part {
-		w.learn(k, resp.Responses[i+1].GetResponseRange())
+	answers := resp.Responses[1:]
+	for _, k := range part {
+		answers = w.learn(k, answers)
 	}
 	return nil
 }
 
-// learn takes over what etcd holds for one key.
-func (w *Writer) learn(k known, got *etcdserverpb.RangeResponse) {
+// learn takes over what etcd holds of one entry, and returns the other answers.
+func (w *Writer) learn(k known, answers []*etcdserverpb.ResponseOp) []*etcdserverpb.ResponseOp {
+	got, answers := answers[0].GetResponseRange(), answers[1:]
 	var rev, lease int64
 	var has []byte
 	if len(got.Kvs) == 1 {
@@ -74,9 +83,14 @@ func (w *Writer) learn(k known, got *etcdserverpb.RangeResponse) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	news := rev != k.rev
+	if k.server != nil {
+		news = k.server.learn(answers[0].GetResponseRange(), answers[1].GetResponseRange()) || news
+		answers = answers[2:]
+	}
 	e, ok := w.keys.entries[k.key]
-	if !ok || rev == k.rev {
-		return
+	if !ok || !news {
+		return answers
 	}
 	if expired := k.lease != 0 && rev == 0; k.rev != unknown && !expired {
 		w.metrics.foreign.Add(1)
@@ -84,4 +98,5 @@ func (w *Writer) learn(k known, got *etcdserverpb.RangeResponse) {
 	}
 	e.rev, e.has, e.hasLease = rev, has, lease
 	w.keys.sort(e)
+	return answers
 }

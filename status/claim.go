@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -36,6 +37,9 @@ func (w *Writer) secure(ctx context.Context, adopt func(context.Context, []Found
 		w.owned = false
 		w.log.Warn("etcd went back in time (restored from a backup?); writing everything again",
 			zap.Uint64("sequence", w.seq), zap.Uint64("found", owner.Sequence), zap.String("instance", owner.Instance))
+	}
+	if !w.owned {
+		w.clearing = !w.traefik && slices.Contains(owner.Projections, Traefik)
 	}
 	if err := w.move(ctx, rev, max(owner.Sequence, w.seq)+1); err != nil {
 		return err
@@ -110,12 +114,11 @@ func (w *Writer) scan(ctx context.Context) ([]Found, error) {
 		return nil, fmt.Errorf("looking for the keys of node %q: %w", w.id.Node, err)
 	}
 	w.mu.Lock()
-	for _, e := range w.keys.entries {
-		e.rev = unknown
-		w.keys.sort(e)
+	for _, k := range keys {
+		w.keys.change(w.store.keys.container(k), true, func(e *entry) { w.inheritLocked(e, k) })
 	}
-	for _, key := range keys {
-		w.keys.change(key, true, func(e *entry) { e.rev = unknown })
+	for _, e := range w.keys.entries {
+		w.keys.doubt(e)
 	}
 	w.mu.Unlock()
 	if err := w.audit(ctx); err != nil {
@@ -124,8 +127,8 @@ func (w *Writer) scan(ctx context.Context) ([]Found, error) {
 	return w.found(keys), nil
 }
 
-func (w *Writer) scanKeys(ctx context.Context) ([]string, error) {
-	var keys []string
+func (w *Writer) scanKeys(ctx context.Context) ([]Key, error) {
+	var keys []Key
 	from := w.store.keys.statuses()
 	end := clientv3.GetPrefixRangeEnd(from)
 	for {
@@ -140,7 +143,7 @@ func (w *Writer) scanKeys(ctx context.Context) ([]string, error) {
 		}
 		for _, kv := range resp.Kvs {
 			if k, err := w.store.keys.parse(string(kv.Key)); err == nil && k.Node == w.id.Node {
-				keys = append(keys, string(kv.Key))
+				keys = append(keys, k)
 			}
 			from = string(kv.Key) + "\x00"
 		}
@@ -151,14 +154,14 @@ func (w *Writer) scanKeys(ctx context.Context) ([]string, error) {
 }
 
 // found reads back what the audit learnt of keys.
-func (w *Writer) found(keys []string) []Found {
+func (w *Writer) found(keys []Key) []Found {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var found []Found
-	for _, key := range keys {
-		k, err := w.store.keys.parse(key)
+	for _, k := range keys {
+		key := w.store.keys.container(k)
 		e, ok := w.keys.entries[key]
-		if err != nil || !ok || e.rev == 0 {
+		if !ok || e.rev == 0 {
 			continue
 		}
 		s, err := Decode(e.has)

@@ -26,6 +26,10 @@ type write struct {
 	plain    []byte
 	lease    int64
 	detected time.Time
+
+	server *server       // nil for none
+	beside []clientv3.Op // that write or remove it
+	leaves serverValues  // what stands after that
 }
 
 func (w *Writer) nextBatch() batch {
@@ -39,6 +43,10 @@ func (w *Writer) nextBatch() batch {
 		if e.next() == put {
 			wr.value = stamp(e.plain, w.seq+1)
 		}
+		if e.server != nil {
+			wr.server = e.server
+			wr.beside, wr.leaves = e.server.write(e.next() == remove)
+		}
 		b.writes = append(b.writes, wr)
 	}
 	return b
@@ -49,6 +57,7 @@ func (w *Writer) nextBatch() batch {
 func (w *Writer) commit(ctx context.Context, b batch) error {
 	ops := []clientv3.Op{clientv3.OpPut(w.ownerKey(), w.ownerValue(w.seq+1))}
 	for i, e := range b.entries {
+		ops = append(ops, b.writes[i].beside...)
 		if b.writes[i].value == nil {
 			ops = append(ops, clientv3.OpDelete(e.key))
 			continue
@@ -87,8 +96,13 @@ func (w *Writer) acknowledge(b batch, rev int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
+	keys := len(b.entries)
 	for i, e := range b.entries {
 		wr := b.writes[i]
+		if len(wr.beside) > 0 {
+			keys += 2
+		}
+		w.served(e, wr, rev)
 		if wr.value == nil {
 			e.rev, e.has, e.hasLease = 0, nil, 0
 			w.keys.sort(e)
@@ -101,15 +115,14 @@ func (w *Writer) acknowledge(b batch, rev int64) {
 	w.metrics.queue.Store(int64(w.keys.due()))
 	w.announceLocked()
 	w.metrics.transactions.Add(1)
-	w.metrics.keys.Add(uint64(len(b.entries)))
+	w.metrics.keys.Add(uint64(keys))
 }
 
 func (w *Writer) outcomeUnknown(b batch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range b.entries {
-		e.rev = unknown
-		w.keys.sort(e)
+		w.keys.doubt(e)
 	}
 }
 
@@ -130,5 +143,5 @@ func (w *Writer) ownerKey() string { return w.store.keys.owner(w.id.Node) }
 
 func (w *Writer) ownerValue(seq uint64) string {
 	return string(mustMarshal(Owner{Instance: w.id.Instance, Sequence: seq, Version: w.id.Version,
-		Started: w.id.Started.UTC(), Machine: w.id.Machine}))
+		Started: w.id.Started.UTC(), Machine: w.id.Machine, Projections: w.beside()}))
 }

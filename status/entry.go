@@ -9,9 +9,9 @@ import (
 // unknown is the revision of a key whose last write has no known outcome.
 const unknown = -1
 
-// entry is one key of this node: what it shall hold and what it is known to
-// hold. A write is due while they differ; a write that failed changes only what
-// is known, so nothing has to be queued again.
+// entry is one key of this node, with what is projected of it: what it shall
+// hold and what it is known to hold. A write is due while they differ; a write
+// that failed changes only what is known, so nothing has to be queued again.
 type entry struct {
 	key   string
 	plain []byte // the wanted value, without sequence; nil: leave the key as it is
@@ -22,8 +22,18 @@ type entry struct {
 	has      []byte // value at rev, without sequence
 	hasLease int64
 
+	server *server // nil where nothing is projected into keys
+
 	detected time.Time // when the agent learnt what is wanted
 	bad      bool      // traffic must leave
+}
+
+// want says what e shall hold.
+func (e *entry) want(plain []byte, lease int64, detected time.Time, bad bool) {
+	if bytes.Equal(plain, e.has) {
+		plain = e.has // one is kept
+	}
+	e.plain, e.lease, e.detected, e.bad, e.gone = plain, lease, detected, bad, false
 }
 
 // doing is what an entry needs from the next transaction.
@@ -38,9 +48,9 @@ const (
 
 func (e *entry) next() doing {
 	switch {
-	case e.gone && e.rev == 0:
+	case e.gone && e.rev == 0 && !e.server.stands():
 		return forget
-	case e.plain != nil && (e.rev == 0 || e.lease != e.hasLease || !bytes.Equal(e.plain, e.has)):
+	case e.plain != nil && (e.rev == 0 || e.lease != e.hasLease || !bytes.Equal(e.plain, e.has) || e.server.due()):
 		return put
 	case e.gone:
 		return remove
@@ -53,6 +63,23 @@ func (e *entry) next() doing {
 func (e *entry) due() bool {
 	n := e.next()
 	return n == put || n == remove
+}
+
+// operations is the most that e takes of a transaction.
+func (e *entry) operations() int {
+	if e.server == nil {
+		return 1
+	}
+	return 3
+}
+
+// removesFrom is the service of which the next transaction takes e's server away,
+// "" for none.
+func (e *entry) removesFrom() string {
+	if e.server.stands() && (e.next() == remove || e.server.target() == serverValues{}) {
+		return e.server.service
+	}
+	return ""
 }
 
 // unstamped ends a status that was encoded with sequence 0. A node's value ends

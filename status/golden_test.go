@@ -45,16 +45,39 @@ func TestGolden(t *testing.T) {
 		w.run(adoptNothing)
 		w.settle()
 
-		resp, err := e.server.Client().Get(context.Background(), e.prefix+"/", clientv3.WithPrefix())
-		if err != nil {
-			t.Fatal(err)
+		golden(t, "tree.golden", e.dump())
+	}})
+}
+
+// TestGoldenProjections holds what stands there for others.
+func TestGoldenProjections(t *testing.T) {
+	onBoth(t, map[string]func(*testing.T, *env){"projected": func(t *testing.T, e *env) {
+		w := projecting(t, e, "n1", status.Traefik, status.SkyDNS)
+		for i, state := range []status.State{status.StateHealthy, status.StateUnhealthy, status.StateStopped} {
+			w.Set(hexed("shop", "n1", i), at(hexed("shop", "n1", i), state, "10.0.0.5:32768"), moment)
 		}
-		var got bytes.Buffer
+		w.Set(hexed("six", "n1", 4), at(hexed("six", "n1", 4), status.StateHealthy, "[fd00::7]:443"), moment)
+		w.Set(hexed("none", "n1", 5), in(status.StateHealthy, hexed("none", "n1", 5)), moment)
+		w.run(adoptNothing)
+		w.settle()
+		golden(t, "projections.golden", e.dump(traefikRoot))
+	}})
+}
+
+// dump is all that stands under the prefix, and what begins with one of others.
+func (e *env) dump(others ...string) []byte {
+	e.t.Helper()
+	var got bytes.Buffer
+	for _, prefix := range append([]string{e.prefix + "/"}, others...) {
+		resp, err := e.server.Client().Get(context.Background(), prefix, clientv3.WithPrefix())
+		if err != nil {
+			e.t.Fatal(err)
+		}
 		for _, kv := range resp.Kvs {
 			fmt.Fprintf(&got, "%s lease=%v\n%s\n\n", bytes.TrimPrefix(kv.Key, []byte(e.prefix)), kv.Lease != 0, kv.Value)
 		}
-		golden(t, "tree.golden", got.Bytes())
-	}})
+	}
+	return got.Bytes()
 }
 
 func golden(t *testing.T, name string, got []byte) {

@@ -90,9 +90,13 @@ type writer struct {
 	ended   chan error
 }
 
-func newWriter(t *testing.T, store *status.Store, id status.Identity) *writer {
+func newWriter(t *testing.T, store *status.Store, id status.Identity, projections ...status.Projection) *writer {
+	return loggingWriter(t, store, id, zap.NewNop(), projections...)
+}
+
+func loggingWriter(t *testing.T, store *status.Store, id status.Identity, log *zap.Logger, projections ...status.Projection) *writer {
 	metrics := new(status.WriterMetrics)
-	return &writer{status.NewWriter(store, id, zap.NewNop(), metrics), t, metrics, make(chan error, 1)}
+	return &writer{status.NewWriter(store, id, log, metrics, projections...), t, metrics, make(chan error, 1)}
 }
 
 // run starts the writer; it ends with the test, or with the returned function.
@@ -189,6 +193,21 @@ func (e *env) get(key string) (string, int64) {
 func (e *env) put(key, value string, opts ...clientv3.OpOption) {
 	e.t.Helper()
 	if _, err := e.server.Client().Put(context.Background(), e.prefix+key, value, opts...); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// putRaw and deleteRaw are of keys that do not stand under the prefix.
+func (e *env) putRaw(key, value string) {
+	e.t.Helper()
+	if _, err := e.server.Client().Put(context.Background(), key, value); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+func (e *env) deleteRaw(key string, opts ...clientv3.OpOption) {
+	e.t.Helper()
+	if _, err := e.server.Client().Delete(context.Background(), key, opts...); err != nil {
 		e.t.Fatal(err)
 	}
 }

@@ -35,6 +35,9 @@ func (l layout) statuses() string      { return l.prefix + "/status/" }
 func (l layout) nodes() string         { return l.prefix + "/status:node/" }
 func (l layout) node(n string) string  { return l.nodes() + n }
 func (l layout) owner(n string) string { return l.prefix + "/agent/" + n }
+func (l layout) service(app, entrypoint string) string {
+	return l.statuses() + app + "/" + entrypoint + "/"
+}
 func (l layout) container(k Key) string {
 	return l.statuses() + k.App + "/" + k.Entrypoint + "/" + k.Node + "/" + k.ID
 }

@@ -61,6 +61,7 @@ type Status struct {
 	// Started is when Docker started this life of the container; with the ID
 	// it tells one life from the next.
 	Started time.Time `json:"started"`
+	DNS
 	// Seq is the sequence of the node's transaction that wrote the value; it
 	// grows with each write of the node.
 	Seq uint64 `json:"seq"`
@@ -70,6 +71,9 @@ type Status struct {
 func (s Status) Encode(seq uint64) []byte {
 	s.V, s.Seq = Version, seq
 	s.Running, s.Healthy = s.State.Running(), s.State == StateHealthy
+	if !s.Healthy {
+		s.DNS = DNS{}
+	}
 	s.Since, s.Started = s.Since.UTC(), s.Started.UTC()
 	b := mustMarshal(s)
 	if !bytes.Contains(b, []byte(`\ufffd`)) {
@@ -197,4 +201,6 @@ type Owner struct {
 	Version  string    `json:"version"`
 	Started  time.Time `json:"started"`
 	Machine  string    `json:"machine"`
+	// Projections are those of which something of the node's may stand.
+	Projections []Projection `json:"projections,omitempty"`
 }

@@ -46,6 +46,8 @@ func TestDecodeRefuses(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(in(status.StateHealthy, container(1)).Encode(7))
 	f.Add([]byte(`{"id":"x","healthy":true,"running":true}`))
+	f.Add([]byte(`{"state":"healthy","host":"10.0.0.5","port":80,"ttl":1,"targetstrip":1,"seq":7}`))
+	f.Add([]byte(`{"state":"unhealthy","host":"10.0.0.5","port":80,"seq":7}`))
 	f.Add([]byte(`{"since":"0000-01-01T00:00:00+23:59"}`))
 	f.Add([]byte(`{"since":"9999-12-31T23:59:59-23:59"}`))
 	f.Add([]byte(`{"name":"\ud800","detail":"\\ufffd","networks":{"":"","a":"b"}}`))

@@ -1,10 +1,10 @@
 package status
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +44,8 @@ type Writer struct {
 	id      Identity
 	log     *zap.Logger
 	metrics *WriterMetrics
+	dns     bool // projections: fields of a status
+	traefik bool // and keys beside it
 	wake    chan struct{}
 
 	mu     sync.Mutex
@@ -58,34 +60,41 @@ type Writer struct {
 	owned bool   // what stood in etcd has been adopted
 	rev   int64  // ModRevision of the owner record as last known
 	seq   uint64 // sequence of our last acknowledged transaction, 0 before the first
+
+	clearing bool            // an earlier agent projected for Traefik, and this one does not
+	sweeps   map[string]bool // services to be swept
+	shared   map[string]bool // services of which it was said that they are two
 }
 
-// NewWriter returns a Writer; nothing is written before Run.
-func NewWriter(store *Store, id Identity, log *zap.Logger, metrics *WriterMetrics) *Writer {
+// NewWriter returns a Writer that also writes projections; nothing is written
+// before Run.
+func NewWriter(store *Store, id Identity, log *zap.Logger, metrics *WriterMetrics, projections ...Projection) *Writer {
 	return &Writer{store: store, id: id, log: log, metrics: metrics,
-		wake: make(chan struct{}, 1), keys: newInventory(), moved: make(chan struct{}), auditEvery: auditEvery}
+		dns: slices.Contains(projections, SkyDNS), traefik: slices.Contains(projections, Traefik),
+		wake: make(chan struct{}, 1), keys: newInventory(), moved: make(chan struct{}), auditEvery: auditEvery,
+		sweeps: map[string]bool{}, shared: map[string]bool{}}
 }
 
 // Set says what the key of a container shall hold; detected is when its cause
 // was known. A status that is too large for etcd is published without what makes
 // it so, and not as healthy.
 func (w *Writer) Set(k Key, s Status, detected time.Time) {
+	s.DNS = DNS{} // an earlier agent's, if the status was found
+	if w.dns {
+		s.DNS = s.dns()
+	}
 	s, plain := s.bounded()
-	w.want(w.store.keys.container(k), plain, 0, detected, s.State != StateHealthy)
+	w.change(w.store.keys.container(k), true, func(e *entry) {
+		e.want(plain, 0, detected, s.State != StateHealthy)
+		if w.traefik {
+			w.keys.serve(e, k).want(s)
+		}
+	})
 }
 
 // SetNode says what the node's key shall hold while lease lives.
 func (w *Writer) SetNode(n Node, lease int64) {
-	w.want(w.store.keys.node(w.id.Node), n.Encode(), lease, time.Now(), false)
-}
-
-func (w *Writer) want(key string, plain []byte, lease int64, detected time.Time, bad bool) {
-	w.change(key, true, func(e *entry) {
-		if bytes.Equal(plain, e.has) {
-			plain = e.has // one is kept
-		}
-		e.plain, e.lease, e.detected, e.bad, e.gone = plain, lease, detected, bad, false
-	})
+	w.change(w.store.keys.node(w.id.Node), true, func(e *entry) { e.want(n.Encode(), lease, time.Now(), false) })
 }
 
 func (w *Writer) change(key string, create bool, do func(*entry)) {
@@ -241,13 +250,13 @@ func (w *Writer) hold(ctx context.Context, adopt func(context.Context, []Found) 
 	}
 }
 
-// flush writes until nothing differs.
+// flush writes until nothing differs, and then cleans up.
 func (w *Writer) flush(ctx context.Context) error {
 	for {
 		b := w.nextBatch()
 		w.metrics.queue.Store(int64(b.pending))
 		if len(b.entries) == 0 {
-			return nil
+			return w.tidy(ctx)
 		}
 		if err := w.commit(ctx, b); err != nil {
 			return fmt.Errorf("writing %d keys of node %q to etcd: %w", len(b.entries), w.id.Node, err)
