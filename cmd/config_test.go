@@ -17,13 +17,14 @@ import (
 // badConfigs are the files of testdata and what is said of each.
 func badConfigs() map[string][]string {
 	const (
-		name      = "1 to 128 of [A-Za-z0-9._-]"
-		path      = "a path of [A-Za-z0-9._-] parts, as /eru"
-		endpoints = "a list of host:port or URLs, as [10.0.0.1:2379]"
-		interval  = "a duration from healthcheck.min_interval to 1h, as 5s"
-		former    = "a key of the former Eru agent, to be taken out: "
-		noCore    = former + "this agent writes to etcd itself and does not speak to Eru core"
-		anchor    = "got an anchor, alias or tag, none of which is read here, want "
+		name        = "1 to 128 of [A-Za-z0-9._-]"
+		path        = "a path of [A-Za-z0-9._-] parts, as /eru"
+		endpoints   = "a list of host:port or URLs, as [10.0.0.1:2379]"
+		interval    = "a duration from healthcheck.min_interval to 1h, as 5s"
+		projections = "a list of traefik and skydns, each at most once"
+		former      = "a key of the former Eru agent, to be taken out: "
+		noCore      = former + "this agent writes to etcd itself and does not speak to Eru core"
+		anchor      = "got an anchor, alias or tag, none of which is read here, want "
 	)
 	return map[string][]string{
 		"unknown_key":     {`2:3: etcd.endpoint: want a known key, perhaps etcd.endpoints`},
@@ -87,6 +88,9 @@ func badConfigs() map[string][]string {
 			`21:11: log.format: got "xml", want text or json`,
 		},
 		"interval_below_least": {`3:13: healthcheck.interval: got "500ms", want ` + interval},
+		"unknown_projection":   {`1:14: projections: got "[traefik,envoy]", want ` + projections},
+		"projection_twice":     {`1:14: projections: got "[skydns,skydns]", want ` + projections},
+		"projection_for_list":  {`1:14: projections: got "traefik", want ` + projections},
 		"empty_list":           {`2:14: etcd.endpoints: got "[]", want ` + endpoints},
 		"port_too_high":        {`2:9: api.addr: got "127.0.0.1:65536", want host:port, as 127.0.0.1:12345`},
 
@@ -250,7 +254,7 @@ func TestExample(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		l.Schema().VisitAll(func(f *pflag.Flag) {
-			if f.Name != "node" && f.Name != "docker.select" && f.Value.String() != f.DefValue {
+			if f.Name != "node" && f.Name != "docker.select" && f.Name != "projections" && f.Value.String() != f.DefValue {
 				t.Errorf("%s is %q, the default %q", f.Name, f.Value, f.DefValue)
 			}
 			if all && !strings.HasPrefix(l.Where(f.Name), file) {

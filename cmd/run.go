@@ -111,7 +111,7 @@ func (d *daemon) assemble(reg *prometheus.Registry) {
 	me := identity(cfg.node)
 	d.watcher = watcher.New(cfg.watcher(), log.Named("watcher"), watcher.NewMetrics(reg))
 	d.runner = healthcheck.NewRunner(cfg.health, healthcheck.LoopbackControl, healthcheck.NewMetrics(reg))
-	d.writer = status.NewWriter(d.store, me, log.Named("etcd"), writerMetrics(reg))
+	d.writer = status.NewWriter(d.store, me, log.Named("etcd"), writerMetrics(reg), cfg.projected()...)
 	d.agent = agent.New(
 		agent.Config{Node: cfg.node, NodeIP: cfg.address(), Extension: cfg.extension},
 		d.watcher.Events(), d.runner, d.writer, healthcheck.NewParser(cfg.health, d.probers...),

@@ -26,11 +26,12 @@ type config struct {
 		tls      watcher.TLS
 		selected []string
 	}
-	etcd      settings.Etcd
-	extension bool
-	health    healthcheck.Config
-	self      struct{ enabled bool }
-	api       struct {
+	etcd        settings.Etcd
+	extension   bool
+	projections []string
+	health      healthcheck.Config
+	self        struct{ enabled bool }
+	api         struct {
 		addr      string
 		webConfig string
 		pprof     bool
@@ -48,6 +49,7 @@ func (c *config) flags() *pflag.FlagSet {
 	c.dockerFlags(f)
 	c.etcd.Flags(f, "after which silence of this agent the node's record goes away")
 	f.BoolVar(&c.extension, "etcd.extension", true, "publish the labels of each container, up to 16 KiB")
+	f.StringSliceVar(&c.projections, "projections", nil, "`programs` that read etcd in their own words and are written for, too: traefik, skydns (CoreDNS)")
 	c.healthFlags(f)
 	f.BoolVar(&c.self.enabled, "selfmon.enabled", true, "hold the node's session and record in etcd; without them no other machine sees that this one holds the node's name")
 	f.StringVar(&c.api.addr, "api.addr", "127.0.0.1:12345", "`host:port` of /metrics, /healthz, /readyz, /status")
@@ -94,6 +96,7 @@ func nodeRules() []rule {
 		{Key: "node_ip", Want: "an IP address, as 10.0.0.5", OK: func(c *config) bool { return c.nodeIP == "" || validIP(c.nodeIP) }},
 		{Key: "docker.endpoint", Want: "unix:///path or tcp://host:port", OK: func(c *config) bool { return validEndpoint(c.docker.endpoint) }},
 		{Key: "docker.tls.key", Want: "a key beside docker.tls.cert, and a certificate beside the key", Beside: "docker.tls.cert", OK: func(c *config) bool { return (c.docker.tls.Cert == "") == (c.docker.tls.Key == "") }},
+		{Key: "projections", Want: "a list of traefik and skydns, each at most once", OK: func(c *config) bool { return validProjections(c.projections) }},
 	}
 }
 
@@ -121,4 +124,16 @@ func validEndpoint(s string) bool {
 	path, unix := strings.CutPrefix(s, "unix://")
 	host, tcp := strings.CutPrefix(s, "tcp://")
 	return unix && strings.HasPrefix(path, "/") || tcp && host != ""
+}
+
+func validProjections(list []string) bool {
+	left := status.Projections()
+	for _, p := range list {
+		i := slices.Index(left, status.Projection(p))
+		if i < 0 {
+			return false
+		}
+		left = slices.Delete(left, i, i+1)
+	}
+	return true
 }

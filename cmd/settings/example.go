@@ -59,6 +59,8 @@ func openSections(b *strings.Builder, open, path []string) []string {
 
 func exampleLine(key string, f *pflag.Flag) string {
 	switch {
+	case f.Name == "projections":
+		return "# " + key + ": [traefik,skydns]"
 	case f.Value.Type() == "stringSlice" && f.DefValue == "[]":
 		return "# " + key + ": [key=value]"
 	case f.DefValue == "":
