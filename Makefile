@@ -15,7 +15,9 @@ DESTDIR    ?=
 export CGO_ENABLED := 0
 
 BUILD := go build -trimpath -tags grpcnotrace -ldflags '-s -w -X github.com/projecteru2/eru-agent/cmd/cli.version=$(VERSION)'
-LINT  := go tool -modfile=.ci/tools/go.mod golangci-lint
+LINT  := go tool -modfile=$(CURDIR)/.ci/tools/go.mod golangci-lint
+# Programs that read what the agent projects, as tests in a module of its own.
+READERS := e2e/coredns
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # setup comes before build
@@ -41,6 +43,7 @@ demo: build ## show a container's life from start to kill, with times, and that 
 test: ## run every test, with the race detector, real Docker and real etcd
 	@scripts/setup test
 	CGO_ENABLED=1 go test -race -p 1 -timeout 15m $(ARGS) $$(go list $(PKGS) | grep -v /e2e/chaos$$)
+	$(if $(filter ./...,$(PKGS)),cd $(READERS) && CGO_ENABLED=1 go test -race -timeout 15m $(ARGS) ./...)
 
 # In its own folder, so that what it prints is seen while it runs. Without the race detector: what is tested is the agent's binary.
 chaos: ## break everything around the agent, and count what a proxy would have seen that was wrong: a table (FULL= for a short one, ROWS=REGEXP for some)
@@ -51,14 +54,17 @@ check: vet lint build ## format, vet, lint, tidy, generated docs, and what the b
 	$(LINT) fmt --diff
 	go mod tidy -diff
 	cd .ci/tools && go mod tidy -diff
+	cd $(READERS) && go mod tidy -diff
 	bin/eru-agent-dev docs --check
 	scripts/check-binary
 
 vet:
 	go vet ./...
+	cd $(READERS) && go vet ./...
 
 lint: ## run golangci-lint (the first time it is built: some minutes)
 	$(LINT) run
+	cd $(READERS) && $(LINT) run
 
 fmt: ## format the code
 	$(LINT) fmt
@@ -76,9 +82,10 @@ bench: ## measure the agent against yardsticks in the same run, and print ours, 
 docs: build ## generate docs/cli.md, agent.yaml.example and lb.yaml.example
 	bin/eru-agent-dev docs
 
-tidy: ## tidy both module files
+tidy: ## tidy all module files
 	go mod tidy
 	cd .ci/tools && go mod tidy
+	cd $(READERS) && go mod tidy
 
 install: ## install binary, unit, account and example config (after make build; DESTDIR for packages)
 	PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' SYSCONFDIR='$(SYSCONFDIR)' DESTDIR='$(DESTDIR)' scripts/install
