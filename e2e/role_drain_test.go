@@ -23,7 +23,7 @@ func TestRolesOfReaderAndOperator(t *testing.T) {
 	eachEtcd(t, func(t *testing.T, start func(testing.TB, ...etcdtest.Option) *etcdtest.Server) {
 		const password = "of everybody"
 		etcd := start(t)
-		commands := slices.Concat(etcdctl(t, "docs/proxies.md"), etcdctl(t, "docs/operating.md"), etcdctl(t, "README.md"))
+		commands := slices.Concat(etcdctl(t, "docs/proxies.md", "eru-reader"), etcdctl(t, "docs/operating.md", "eru-operator"), etcdctl(t, "README.md", ""))
 		for _, command := range commands {
 			if err := obey(t.Context(), etcd.Client(), command, password); err != nil {
 				t.Fatalf("etcdctl %s: %v", command, err)

@@ -20,8 +20,8 @@ import (
 	"github.com/projecteru2/eru-agent/watcher/dockertest"
 )
 
-// etcdctl are the commands of a document that are about users, in their order.
-func etcdctl(t *testing.T, document string) []string {
+// etcdctl are the commands of a document that are about a user, or with "" about any, in their order.
+func etcdctl(t *testing.T, document, user string) []string {
 	t.Helper()
 	text, err := os.ReadFile("../" + document)
 	if err != nil {
@@ -29,7 +29,7 @@ func etcdctl(t *testing.T, document string) []string {
 	}
 	var list []string
 	for line := range strings.Lines(string(text)) {
-		if command, ok := strings.CutPrefix(line, "etcdctl "); ok && !strings.HasPrefix(command, "get ") {
+		if command, ok := strings.CutPrefix(line, "etcdctl "); ok && !strings.HasPrefix(command, "get ") && strings.Contains(command, user) {
 			list = append(list, strings.TrimSpace(command))
 		}
 	}
@@ -86,7 +86,7 @@ func TestRoleOfReadme(t *testing.T) {
 			if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			asNewcomer(t, etcd, password, clientv3.Config{Username: "eru-agent", Password: password}, "--etcd.username", "eru-agent", "--etcd.password_file", file)
+			asNewcomer(t, etcd, password, clientv3.Config{Username: "eru-agent", Password: password}, nil, "--etcd.username", "eru-agent", "--etcd.password_file", file)
 		})
 		t.Run("certificate", func(t *testing.T) {
 			authority := etcdtest.NewAuthority(t)
@@ -98,15 +98,20 @@ func TestRoleOfReadme(t *testing.T) {
 			}
 			own := authority.Client()
 			own.Certificates = []tls.Certificate{pair}
-			asNewcomer(t, etcd, "", clientv3.Config{TLS: own}, "--etcd.tls.ca", authority.CAFile(), "--etcd.tls.cert", cert, "--etcd.tls.key", key)
+			asNewcomer(t, etcd, "", clientv3.Config{TLS: own}, []string{"--projections", "traefik,skydns"},
+				"--etcd.tls.ca", authority.CAFile(), "--etcd.tls.cert", cert, "--etcd.tls.key", key)
 		})
 	})
 }
 
-// asNewcomer follows README.md and then runs everything with flags; own is who the agent is.
-func asNewcomer(t *testing.T, etcd *etcdtest.Server, password string, own clientv3.Config, flags ...string) {
+// asNewcomer follows README.md, and docs/operating.md if the agent projects, and then runs everything with flags; own is who the
+// agent is.
+func asNewcomer(t *testing.T, etcd *etcdtest.Server, password string, own clientv3.Config, projecting []string, flags ...string) {
 	t.Helper()
-	commands := etcdctl(t, "README.md")
+	commands := etcdctl(t, "README.md", "")
+	if projecting != nil {
+		commands = slices.Insert(commands, 1, etcdctl(t, "docs/operating.md", "eru-agent")...)
+	}
 	if len(commands) == 0 || commands[len(commands)-1] != "auth enable" {
 		t.Fatalf("README.md has the commands %q", commands)
 	}
@@ -120,7 +125,7 @@ func asNewcomer(t *testing.T, etcd *etcdtest.Server, password string, own client
 	crowd := rig.NewCrowd(t, dockertest.Config{})
 	n := r.CrowdNode(t, crowd, etcd.Endpoint(), root)
 	n.Flags = append(flags, "--etcd.prefix", "/eru")
-	repertoire(t, n, crowd)
+	repertoire(t, n, crowd, projecting...)
 
 	own.Endpoints, own.DialTimeout, own.Logger = []string{etcd.Endpoint()}, rig.Patience, zap.NewNop()
 	client, err := clientv3.New(own)
@@ -128,6 +133,14 @@ func asNewcomer(t *testing.T, etcd *etcdtest.Server, password string, own client
 		t.Fatal(err)
 	}
 	defer client.Close()
+	if resp, err := client.Get(t.Context(), "traefik/http/services/", clientv3.WithPrefix()); projecting != nil {
+		// It was the last server of its service.
+		if err != nil || len(resp.Kvs) != 2 || !strings.HasPrefix(string(resp.Kvs[0].Value), "http://") || string(resp.Kvs[1].Value) != "0" {
+			t.Errorf("for Traefik there is %v, %v", resp, err)
+		}
+	} else if err == nil {
+		t.Error("the agent may read what is Traefik's")
+	}
 	for what, do := range map[string]func(ctx context.Context) error{
 		"reading beside the prefix":   func(ctx context.Context) error { _, err := client.Get(ctx, "/eru2/a"); return err },
 		"reading the prefix's parent": func(ctx context.Context) error { _, err := client.Get(ctx, "/eru"); return err },
@@ -148,13 +161,13 @@ func asNewcomer(t *testing.T, etcd *etcdtest.Server, password string, own client
 }
 
 // repertoire is all that the agent does in etcd: claim, scan, write, delete, hold a session, follow, be taken over, stop.
-func repertoire(t *testing.T, n *rig.Node, crowd *rig.Crowd) {
+func repertoire(t *testing.T, n *rig.Node, crowd *rig.Crowd, more ...string) {
 	t.Helper()
 	args := func(more ...string) []string {
 		return slices.Concat([]string{"status", "--etcd.endpoints", n.Endpoint()}, n.Flags, more)
 	}
 	live := r.Launch(t, args("-w", "-o", "json")...)
-	first := n.Start().AwaitReady()
+	first := n.Start(more...).AwaitReady()
 	live.AwaitOut(`"change":"node"`)
 	c := crowd.Join("newcomer")
 	live.AwaitOut(`"state":"healthy"`)
@@ -162,7 +175,7 @@ func repertoire(t *testing.T, n *rig.Node, crowd *rig.Crowd) {
 	if code != 0 || !strings.Contains(out, "healthy") || !strings.Contains(out, "newcomer") {
 		t.Errorf("status says %d, %s%s", code, out, errs)
 	}
-	second := n.Start().AwaitReady()
+	second := n.Start(more...).AwaitReady()
 	want(t, "exit code of the first", first.Wait(), 1)
 	crowd.Remove(c.ID)
 	live.AwaitOut(`"state":"stopped"`)

@@ -33,7 +33,7 @@ type traefikTree map[string]map[string]*traefikServer
 type traefikServer struct{ url, weight string }
 
 // decodeTraefik reads keys as Traefik does, for which one bad value is the end of
-// all, and which then serves by what it knew. (e2e/traefik asks Traefik itself.)
+// all, and which then serves by what it knew. (e2e/readers/traefik asks its own decoder.)
 func decodeTraefik(keys map[string]string) (traefikTree, error) {
 	tree := traefikTree{}
 	for key, value := range keys {

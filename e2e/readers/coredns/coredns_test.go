@@ -1,5 +1,6 @@
 // Package coredns asks a real CoreDNS, whose etcd plugin reads what the agent has
-// written. It is a module of its own, so that the agent's does not know CoreDNS.
+// written. These readers are a module of their own, so that the agent's does not
+// depend on them.
 package coredns
 
 import (
@@ -27,7 +28,7 @@ const patience = 20 * time.Second
 // corefile is the example's, with the test's own etcd and port.
 func corefile(t *testing.T, endpoint string) caddy.CaddyfileInput {
 	t.Helper()
-	text, err := os.ReadFile("../../examples/coredns/Corefile")
+	text, err := os.ReadFile("../../../examples/coredns/Corefile")
 	if err != nil {
 		t.Fatal(err)
 	}
