@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -53,14 +54,24 @@ func (s Status) dns() DNS {
 // dialled is the one address that a projection has room for: the endpoint of the
 // lowest container port that anybody can dial; not valid if there is none.
 func (s Status) dialled() netip.AddrPort {
-	port := func(key string) uint64 { n, _ := strconv.ParseUint(key, 10, 16); return n }
-	ports := slices.SortedFunc(maps.Keys(s.Endpoints), func(a, b string) int { return int(port(a)) - int(port(b)) })
-	for _, p := range ports {
-		at, err := netip.ParseAddrPort(s.Endpoints[p])
-		addr := at.Addr().Unmap()
-		if err == nil && at.Port() != 0 && addr.Zone() == "" && !addr.IsUnspecified() && !addr.IsMulticast() {
-			return netip.AddrPortFrom(addr, at.Port())
+	number := func(port string) uint64 { n, _ := strconv.ParseUint(port, 10, 16); return n }
+	ports := slices.SortedFunc(maps.Keys(s.Endpoints), func(a, b string) int {
+		return cmp.Or(cmp.Compare(number(a), number(b)), cmp.Compare(a, b))
+	})
+	for _, port := range ports {
+		if at := dialable(s.Endpoints[port]); at.IsValid() {
+			return at
 		}
 	}
 	return netip.AddrPort{}
+}
+
+// dialable reads an ip:port; what another host cannot dial is not valid.
+func dialable(endpoint string) netip.AddrPort {
+	at, err := netip.ParseAddrPort(endpoint)
+	addr := at.Addr().Unmap()
+	if err != nil || at.Port() == 0 || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(addr, at.Port())
 }

@@ -66,16 +66,17 @@ func (s *server) target() serverValues {
 	}
 }
 
-// url is the wanted one, or else the one that stands, if Traefik can read it.
+// url is the wanted one, or else the one that stands; "" if Traefik could not read
+// that.
 func (s *server) url() string {
-	if s.address.IsValid() {
-		return "http://" + s.address.String() // which puts IPv6 into brackets
+	at := s.address
+	if !at.IsValid() {
+		at = dialable(strings.TrimPrefix(s.has.url, "http://"))
 	}
-	rest, ok := strings.CutPrefix(s.has.url, "http://")
-	if _, err := netip.ParseAddrPort(rest); !ok || err != nil {
+	if !at.IsValid() {
 		return ""
 	}
-	return s.has.url
+	return "http://" + at.String() // which puts IPv6 into brackets
 }
 
 // due says whether etcd holds something else than it shall.
