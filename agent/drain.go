@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/status"
 )
 
@@ -110,7 +111,7 @@ func (a *Agent) refuse(unread []status.Unread) {
 			a.metrics.ignored.WithLabelValues(u.Why).Inc()
 		}
 		if !named {
-			a.log.Warn("a drain that cannot be read changes nothing", zap.String("key", u.Key), zap.String("why", u.Why), zap.Error(u.Err))
+			a.log.Warn("a drain that cannot be read changes nothing", zap.String("key", healthcheck.Clip(u.Key)), zap.String("why", u.Why), zap.Error(u.Err))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/status"
 	"github.com/projecteru2/eru-agent/watcher"
 )
@@ -348,7 +349,7 @@ func TestGarbageAmongDrainsIsCountedAndNamedOnce(t *testing.T) {
 		r.ignored(map[string]int{"json": 1}) // whether c9 is here is not known before Docker has told
 		r.synced()
 		for range 3 {
-			r.drain(wishes, worse, status.Unread{Key: "/eru/drain/n1/a/b", Revision: 2, Why: "key"})
+			r.drain(wishes, worse, status.Unread{Key: "/eru/drain/n1/a/" + strings.Repeat("b", 1<<20), Revision: 2, Why: "key"})
 		}
 		r.ignored(map[string]int{"json": 1, "size": 1, "key": 1, "unknown": 1, "over": 1})
 		r.says()
@@ -357,6 +358,9 @@ func TestGarbageAmongDrainsIsCountedAndNamedOnce(t *testing.T) {
 		var got []string
 		for _, entry := range r.logs.TakeAll() {
 			got = append(got, entry.Message)
+			if key, _ := entry.ContextMap()["key"].(string); len(key) > healthcheck.MaxDetail {
+				t.Errorf("a key of %d bytes is logged", len(key))
+			}
 		}
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
