@@ -27,7 +27,10 @@ func TestTraefikLives(t *testing.T) {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			prefix := fmt.Sprintf("/lives%d", i)
-			l := &lives{env: &env{t: t, server: server, prefix: prefix, address: server.Address()}, rand: rand.New(rand.NewPCG(seed, 0))}
+			l := &lives{
+				env:  &env{t: t, server: server, prefix: prefix, address: server.Address()},
+				rand: rand.New(rand.NewPCG(seed, 0)), switches: map[string]bool{},
+			}
 			l.deleteRaw(traefikRoot, clientv3.WithPrefix())
 			l.since = l.revision()
 			for n := range 3 {
@@ -50,6 +53,8 @@ type lives struct {
 	nodes []*liveNode
 	born  int
 	since int64
+
+	switches map[string]bool // servers of a node that switches
 }
 
 type liveNode struct {
@@ -134,6 +139,7 @@ func (l *lives) birth(n *liveNode) {
 	services := []status.Key{{App: "shop", Entrypoint: "web"}, {App: "a-b", Entrypoint: "c"}, {App: "a", Entrypoint: "b-c"}}
 	k := services[l.rand.IntN(len(services))]
 	k.Node, k.ID = n.name, hexed("", "", l.born).ID
+	l.switches[serverOf(k)] = n.switches
 	l.set(n, k)
 }
 
@@ -169,8 +175,8 @@ func (l *lives) asLived(service string) bool {
 			if k.App+"-"+k.Entrypoint != service {
 				continue
 			}
-			server := left[k.ID[:12]]
-			delete(left, k.ID[:12])
+			server := left[serverOf(k)]
+			delete(left, serverOf(k))
 			switch {
 			case n.switches && server == nil:
 			case server != nil:
@@ -181,9 +187,12 @@ func (l *lives) asLived(service string) bool {
 			}
 		}
 	}
-	for _, s := range left {
+	for id, s := range left {
 		if s.weight != "0" {
 			return false
+		}
+		if l.switches[id] { // nobody knows it any more once its node does not project
+			delete(left, id)
 		}
 	}
 	return living == 0 || len(left) == 0
@@ -241,7 +250,7 @@ func (l *lives) check(revision int64, keys map[string]string, seen map[string]bo
 			l.t.Fatal(err)
 		}
 		if s.Healthy && dialable(s) {
-			name := k.App + "-" + k.Entrypoint + " " + k.ID[:12]
+			name := k.App + "-" + k.Entrypoint + " " + serverOf(k)
 			healthy[name] = "http://" + s.Endpoints["80"]
 			shall[name] = k.Node != "n3" // which does not always project
 		}
@@ -275,6 +284,9 @@ func (l *lives) check(revision int64, keys map[string]string, seen map[string]bo
 		}
 	}
 }
+
+// serverOf is the name of a container in Traefik's tree.
+func serverOf(k status.Key) string { return k.ID[:12] }
 
 // dialable says whether the one address that set gives is one.
 func dialable(s status.Status) bool {

@@ -25,14 +25,15 @@ import (
 // patience bounds what a test waits for; nothing is measured with it.
 const patience = 20 * time.Second
 
-// corefile is the example's, with the test's own etcd and port.
-func corefile(t *testing.T, endpoint string) caddy.CaddyfileInput {
+// corefile is the example's, with the test's own etcd and port, and what else is
+// to be replaced.
+func corefile(t *testing.T, endpoint string, more ...string) caddy.CaddyfileInput {
 	t.Helper()
 	text, err := os.ReadFile("../../../examples/coredns/Corefile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := strings.NewReplacer("http://127.0.0.1:2379", endpoint, ".:53", ".:0").Replace(string(text))
+	own := strings.NewReplacer(append(more, "http://127.0.0.1:2379", endpoint, ".:53", ".:0")...).Replace(string(text))
 	if !strings.Contains(own, endpoint) || strings.Count(own, ".:0") != 2 {
 		t.Fatalf("the example is not what this test takes it for:\n%s", text)
 	}
@@ -45,10 +46,10 @@ type server struct {
 	address string
 }
 
-func serve(t *testing.T, etcd *etcdtest.Server) *server {
+func serve(t *testing.T, etcd *etcdtest.Server, more ...string) *server {
 	t.Helper()
 	caddy.Quiet, dnsserver.Quiet = true, true
-	instance, err := caddy.Start(corefile(t, etcd.Endpoint()))
+	instance, err := caddy.Start(corefile(t, etcd.Endpoint(), more...))
 	if err != nil {
 		t.Fatal(err)
 	}

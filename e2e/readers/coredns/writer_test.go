@@ -20,9 +20,9 @@ type node struct {
 	t *testing.T
 }
 
-func write(t *testing.T, etcd *etcdtest.Server, name string) *node {
+func write(t *testing.T, etcd *etcdtest.Server, prefix, name string) *node {
 	t.Helper()
-	store := status.NewStore(status.Config{Endpoints: []string{etcd.Endpoint()}, Prefix: "/eru", Timeout: patience}, zap.NewNop())
+	store := status.NewStore(status.Config{Endpoints: []string{etcd.Endpoint()}, Prefix: prefix, Timeout: patience}, zap.NewNop())
 	w := status.NewWriter(store, status.Identity{Node: name, Instance: name}, zap.NewNop(),
 		status.NewWriterMetrics(prometheus.NewRegistry()), status.SkyDNS)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -68,7 +68,7 @@ func (n *node) settle() {
 func TestAnswers(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	s := serve(t, etcd)
-	one, two := write(t, etcd, "n1"), write(t, etcd, "n2")
+	one, two := write(t, etcd, "/eru", "n1"), write(t, etcd, "/eru", "n2")
 	a, b, six := key("shop", "n1", 1), key("shop", "n2", 2), key("shop", "n2", 3)
 	const name = "web.shop.status."
 
@@ -106,7 +106,7 @@ func TestAnswers(t *testing.T) {
 func TestNames(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	s := serve(t, etcd)
-	w := write(t, etcd, "n1")
+	w := write(t, etcd, "/eru", "n1")
 	w.set(key("shop", "n1", 1), status.StateHealthy, "10.0.0.1:80")
 	w.set(key("shop", "n1", 2), status.StateHealthy, "10.0.0.2:80")
 	w.set(key("shop", "n1", 3), status.StateUnhealthy, "10.0.0.3:80")
@@ -123,4 +123,14 @@ func TestNames(t *testing.T) {
 		extra = append(extra, address(rr))
 	}
 	want(t, "beside the SRV records", extra, "10.0.0.1", "10.0.0.2")
+}
+
+// TestLongPrefix follows the example's word on prefixes of several parts.
+func TestLongPrefix(t *testing.T) {
+	etcd := etcdtest.Start(t)
+	s := serve(t, etcd, "path /eru", "path /a", "status.:53", "status.b.:0", "etcd status.", "etcd status.b.")
+	w := write(t, etcd, "/a/b", "n1")
+	w.set(key("shop", "n1", 1), status.StateHealthy, "10.0.0.1:80")
+	want(t, "by A", s.addresses("web.shop.status.b."), "10.0.0.1")
+	want(t, "by SRV", s.dialled("web.shop.status.b."), "10.0.0.1:80")
 }
