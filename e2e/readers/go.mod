@@ -8,7 +8,6 @@ require (
 	github.com/kvtools/valkeyrie v1.0.0
 	github.com/miekg/dns v1.1.73
 	github.com/projecteru2/eru-agent v0.0.0
-	github.com/prometheus/client_golang v1.25.0
 	github.com/traefik/traefik/v3 v3.7.13
 	go.etcd.io/etcd/client/v3 v3.7.3
 	go.uber.org/zap v1.28.0
@@ -39,6 +38,7 @@ require (
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/opentracing/opentracing-go v1.2.0 // indirect
 	github.com/pires/go-proxyproto v0.15.0 // indirect
+	github.com/prometheus/client_golang v1.25.0 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect

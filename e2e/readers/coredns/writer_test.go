@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/projecteru2/eru-agent/status"
@@ -24,7 +23,7 @@ func write(t *testing.T, etcd *etcdtest.Server, prefix, name string) *node {
 	t.Helper()
 	store := status.NewStore(status.Config{Endpoints: []string{etcd.Endpoint()}, Prefix: prefix, Timeout: patience}, zap.NewNop())
 	w := status.NewWriter(store, status.Identity{Node: name, Instance: name}, zap.NewNop(),
-		status.NewWriterMetrics(prometheus.NewRegistry()), status.SkyDNS)
+		new(status.WriterMetrics), status.SkyDNS)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- w.Run(ctx, func(context.Context, []status.Found) error { return nil }) }()

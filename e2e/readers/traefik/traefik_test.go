@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/kvtools/valkeyrie/store"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/traefik/traefik/v3/pkg/config/kv"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -101,7 +100,7 @@ func newWorld(t *testing.T, nodes ...string) *world {
 	for _, name := range nodes {
 		st := status.NewStore(status.Config{Endpoints: []string{w.etcd.Endpoint()}, Prefix: "/eru", Timeout: patience}, zap.NewNop())
 		writer := status.NewWriter(st, status.Identity{Node: name, Instance: name}, zap.NewNop(),
-			status.NewWriterMetrics(prometheus.NewRegistry()), status.Traefik)
+			new(status.WriterMetrics), status.Traefik)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error)
 		go func() { done <- writer.Run(ctx, func(context.Context, []status.Found) error { return nil }) }()
