@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -28,7 +29,7 @@ func (t TLS) refuse(server string, err error) string {
 	case errors.As(err, &name):
 		return fmt.Sprintf("etcd at %s shows a certificate (%s) for %s, and was asked for %s; have that name put into it, or set etcd.tls.server_name to one that it has",
 			server, subject(name.Certificate), names(name.Certificate), name.Host)
-	case errors.As(err, &record), errors.Is(err, io.EOF):
+	case errors.As(err, &record), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET): // a server that closes on what it has not read resets
 		return fmt.Sprintf("etcd at %s does not answer in TLS (%v); if it speaks none, its endpoint begins with http://", server, err)
 	}
 	return ""
