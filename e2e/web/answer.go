@@ -17,6 +17,8 @@ type answer struct {
 	in   *bufio.Reader
 	out  io.Writer
 	r    *http.Request
+	host string      // of this server
+	last func() bool // no other request is taken on this connection
 	exit chan<- int
 }
 
@@ -25,6 +27,8 @@ func (a *answer) give(m mode) bool {
 	switch m.name {
 	case "ok":
 		return a.plain(a.status())
+	case "sick":
+		return a.plain(a.sickly())
 	case "slow":
 		time.Sleep(m.duration)
 		return a.plain(a.status())
@@ -32,7 +36,7 @@ func (a *answer) give(m mode) bool {
 		return a.plain(m.code)
 	case "chunked":
 		body := a.body()
-		return a.write(head(a.status(), "Transfer-Encoding: chunked") + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body))
+		return a.write(a.head(a.status(), "Transfer-Encoding: chunked") + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body))
 	case "redirect-self":
 		return a.write(head(http.StatusFound, "Content-Length: 0", "Location: "+a.r.RequestURI))
 	case "redirect-out":
@@ -61,13 +65,33 @@ func (a *answer) status() int {
 	return http.StatusNotFound
 }
 
+// sickly is the status of a server that serves well and says that it does not.
+func (a *answer) sickly() int {
+	if strings.HasPrefix(a.r.URL.Path, "/health") {
+		return http.StatusServiceUnavailable
+	}
+	return a.status()
+}
+
+// head says who answers, and whether that is all.
+func (a *answer) head(code int, header string) string {
+	headers := []string{header, servedBy + ": " + a.host}
+	if a.last() {
+		headers = append(headers, "Connection: close")
+	}
+	return head(code, headers...)
+}
+
+// servedBy is the header that names the server, by its host: in a container, that is the beginning of its ID.
+const servedBy = "Served-By"
+
 func (a *answer) body() string {
 	return a.r.Method + " " + a.r.RequestURI + " " + a.r.Host + "\n"
 }
 
 func (a *answer) plain(code int) bool {
 	body := a.body()
-	text := head(code, "Content-Length: "+strconv.Itoa(len(body)))
+	text := a.head(code, "Content-Length: "+strconv.Itoa(len(body)))
 	if a.r.Method != http.MethodHead {
 		text += body
 	}

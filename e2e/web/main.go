@@ -9,7 +9,11 @@
 //	MODE         behaviour at the start, "ok" if empty
 //	TLS          1 serves PORTS over TLS with a self-signed certificate
 //	START_DELAY  how long to wait before PORTS are listened on
-//	TERM         what SIGTERM does: exit at once with 0, or "linger:DURATION" (serve on, then exit), or "ignore"
+//	TERM         what SIGTERM does: exit at once with 0, or "finish" (close the listeners, let end what is under way, exit),
+//	             or "linger:DURATION" (serve on, then exit), or "ignore"
+//	GRPC         port that answers every gRPC call with an empty message, none if empty
+//
+// The header Served-By of an answer is the host's name, which in a container is the beginning of its ID.
 //
 // Control server: GET /behave?mode=M (and &port=P for one port only), GET /count (connections accepted so far), GET /open
 // (connections open now), both also with ?port=P. SIGCONT ends the mode "hang". The modes are in mode.go.
@@ -19,6 +23,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -45,7 +50,10 @@ type config struct {
 	mode    mode
 	tls     *tls.Config
 	delay   time.Duration
+	grpc    string
+	host    string
 	ignore  bool
+	finish  bool
 	linger  time.Duration
 }
 
@@ -59,11 +67,12 @@ func run(getenv func(string) string, out *journal) (int, error) {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCONT)
 	s := newServer(cfg, out)
 	defer s.close()
-	if err := s.serveControl(cfg.control); err != nil {
+	if err := errors.Join(s.serveControl(cfg.control), s.serveGRPC(cfg.grpc)); err != nil {
 		return 1, err
 	}
 	started := time.After(cfg.delay)
 	var lingered <-chan time.Time
+	var finished <-chan struct{}
 	for {
 		select {
 		case <-started:
@@ -76,12 +85,17 @@ func run(getenv func(string) string, out *journal) (int, error) {
 		case <-lingered:
 			out.log("exit 0")
 			return 0, nil
+		case <-finished:
+			out.log("exit 0")
+			return 0, nil
 		case sig := <-signals:
 			out.log("signal %v", sig)
 			switch {
 			case sig == syscall.SIGCONT:
 				s.gate.thaw()
-			case cfg.ignore:
+			case cfg.ignore, finished != nil:
+			case cfg.finish:
+				finished = s.finish()
 			case cfg.linger == 0:
 				return 0, nil
 			case lingered == nil:
@@ -92,8 +106,11 @@ func run(getenv func(string) string, out *journal) (int, error) {
 }
 
 func parseConfig(getenv func(string) string) (config, error) {
-	cfg := config{ports: strings.Split(or(getenv("PORTS"), "80"), ","), control: or(getenv("CONTROL"), "8081")}
+	cfg := config{ports: strings.Split(or(getenv("PORTS"), "80"), ","), control: or(getenv("CONTROL"), "8081"), grpc: getenv("GRPC")}
 	var err error
+	if cfg.host, err = os.Hostname(); err != nil {
+		return cfg, err
+	}
 	if cfg.mode, err = parseMode(or(getenv("MODE"), "ok")); err != nil {
 		return cfg, err
 	}
@@ -103,7 +120,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 		}
 	}
 	// Any other TERM is a terminal's.
-	cfg.ignore = getenv("TERM") == "ignore"
+	cfg.ignore, cfg.finish = getenv("TERM") == "ignore", getenv("TERM") == "finish"
 	if linger, ok := strings.CutPrefix(getenv("TERM"), "linger:"); ok {
 		if cfg.linger, err = time.ParseDuration(linger); err != nil {
 			return cfg, fmt.Errorf("parsing TERM: %w", err)

@@ -14,6 +14,7 @@ import (
 //
 //	ok               200 on /, /health and /healthz, NNN on /NNN, 404 elsewhere; "<method> <path> <host>" as body
 //	chunked          the same with a chunked body
+//	sick             the same, but 503 on /health and /healthz
 //	slow=DURATION    the same after a time
 //	NNN, code=NNN    that status on every path
 //	redirect-self    302 to the same URL
@@ -48,7 +49,7 @@ func (m mode) String() string {
 func (m mode) ofProcess() bool { return m.name == "exit" || m.name == "hang" || m.name == "eat" }
 
 func plainModes() []string {
-	return append([]string{"ok", "chunked", "redirect-self", "refuse", "clog"}, rogue.Modes()...)
+	return append([]string{"ok", "chunked", "sick", "redirect-self", "refuse", "clog"}, rogue.Modes()...)
 }
 
 func parseMode(s string) (mode, error) {

@@ -18,17 +18,21 @@ import (
 // port is one port that is served.
 type port struct {
 	name string
+	host string
 	tls  *tls.Config
 	gate *gate
 	exit chan<- int
 
-	mu       sync.Mutex
-	mode     mode
-	started  bool
-	listener *net.TCPListener
-	clog     *clog
-	count    int
-	open     map[net.Conn]struct{}
+	serving sync.WaitGroup // the listener and the connections
+
+	mu        sync.Mutex
+	mode      mode
+	started   bool
+	finishing bool
+	listener  *net.TCPListener
+	clog      *clog
+	count     int
+	open      map[net.Conn]bool // whether it is between two requests
 }
 
 func newPort(name string, cfg config, g *gate, exit chan<- int) *port {
@@ -36,7 +40,7 @@ func newPort(name string, cfg config, g *gate, exit chan<- int) *port {
 	if first.ofProcess() {
 		first = mode{name: "ok"}
 	}
-	return &port{name: name, tls: cfg.tls, gate: g, exit: exit, mode: first, open: map[net.Conn]struct{}{}}
+	return &port{name: name, host: cfg.host, tls: cfg.tls, gate: g, exit: exit, mode: first, open: map[net.Conn]bool{}}
 }
 
 func (p *port) behaviour() mode {
@@ -94,8 +98,9 @@ func (p *port) applyLocked() error {
 	if err != nil {
 		return fmt.Errorf("listening on port %q: %w", p.name, err)
 	}
-	p.listener = l.(*net.TCPListener)
-	go p.accept(p.listener)
+	listener := l.(*net.TCPListener)
+	p.listener = listener
+	p.serving.Go(func() { p.accept(listener) })
 	return nil
 }
 
@@ -124,7 +129,7 @@ func (p *port) accept(l *net.TCPListener) {
 		conn, err := l.Accept()
 		switch {
 		case err == nil:
-			go p.serve(conn.(*net.TCPConn))
+			p.serving.Go(func() { p.serve(conn.(*net.TCPConn)) })
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			p.gate.wait()
 			_ = l.SetDeadline(time.Time{})
@@ -150,24 +155,61 @@ func (p *port) serve(conn *net.TCPConn) {
 	}
 	in := bufio.NewReader(stream)
 	for {
+		_, _ = in.Peek(1) // what ends it is told again
+		p.begin(conn)
 		r, err := http.ReadRequest(in)
 		if err != nil {
 			return
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
 		p.gate.wait()
-		a := &answer{in: in, out: stream, r: r, exit: p.exit}
-		if !a.give(p.behaviour()) || r.Close {
+		a := &answer{in: in, out: stream, r: r, host: p.host, last: p.last, exit: p.exit}
+		if !a.give(p.behaviour()) || r.Close || !p.idle(conn) {
 			return
 		}
 	}
+}
+
+// finish closes the listener and the connections on which nothing is under way. One that is new has its request before
+// it, and is served.
+func (p *port) finish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.started, p.finishing = false, true
+	_ = p.applyLocked()
+	for conn, idle := range p.open {
+		if idle {
+			_ = conn.Close()
+		}
+	}
+}
+
+func (p *port) last() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.finishing
+}
+
+// idle says that a request has been answered. It reports whether another may come.
+func (p *port) idle(conn net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open[conn] = true
+	return !p.finishing
+}
+
+// begin says that a request has begun.
+func (p *port) begin(conn net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open[conn] = false
 }
 
 func (p *port) enter(conn net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count++
-	p.open[conn] = struct{}{}
+	p.open[conn] = false
 }
 
 func (p *port) leave(conn net.Conn) {

@@ -10,14 +10,16 @@ import (
 // server is all ports, the control server and what they share.
 type server struct {
 	out     *journal
+	host    string
 	gate    *gate
 	exit    chan int
 	ports   []*port
 	control net.Listener
+	grpc    *http.Server
 }
 
 func newServer(cfg config, out *journal) *server {
-	s := &server{out: out, gate: newGate(), exit: make(chan int, 1)}
+	s := &server{out: out, host: cfg.host, gate: newGate(), exit: make(chan int, 1)}
 	for _, name := range cfg.ports {
 		s.ports = append(s.ports, newPort(strings.TrimSpace(name), cfg, s.gate, s.exit))
 	}
@@ -42,6 +44,9 @@ func (s *server) close() {
 	s.gate.thaw()
 	if s.control != nil {
 		_ = s.control.Close()
+	}
+	if s.grpc != nil {
+		_ = s.grpc.Close()
 	}
 	for _, p := range s.ports {
 		p.close()

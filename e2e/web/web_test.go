@@ -73,12 +73,13 @@ func ask(t *testing.T, address string, n int64) (string, error) {
 }
 
 func TestModes(t *testing.T) {
-	_, address, control := start(t, config{})
+	_, address, control := start(t, config{host: "here"})
 	for _, test := range []struct{ mode, begins, contains string }{
 		{"503", "HTTP/1.1 503 ", "GET"},
 		{"code=204", "HTTP/1.1 204 ", ""},
 		{"ok", "HTTP/1.1 404 ", "Content-Length:"},
 		{"chunked", "HTTP/1.1 404 ", "chunked"},
+		{"sick", "HTTP/1.1 404 ", "Served-By: here\r\n"},
 		{"slow=1ms", "HTTP/1.1 404 ", "Content-Length:"},
 		{"redirect-self", "HTTP/1.1 302 ", "Location: /x/../health\r\n"},
 		{"redirect-out", "HTTP/1.1 302 ", "Location: http://192.0.2.1/\r\n"},
@@ -100,8 +101,8 @@ func TestModes(t *testing.T) {
 			t.Errorf("mode %q: %d bytes", test.mode, len(got))
 		}
 	}
-	if got := get(t, control+"/count"); got != "13" {
-		t.Errorf("count is %q, want 13", got)
+	if got := get(t, control+"/count"); got != "14" {
+		t.Errorf("count is %q, want 14", got)
 	}
 	if got := get(t, control+"/behave?mode=nonsense"); !strings.Contains(got, "want one of") {
 		t.Errorf("nonsense: %q", got)
@@ -141,6 +142,79 @@ func TestFailures(t *testing.T) {
 	if code := <-s.exit; code != 3 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+func TestSickServesOn(t *testing.T) {
+	_, address, control := start(t, config{})
+	get(t, control+"/behave?mode=sick")
+	for path, want := range map[string]int{"/": 200, "/healthz": 503, "/health": 503} {
+		resp, err := http.Get("http://" + address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s is answered with %d, want %d", path, resp.StatusCode, want)
+		}
+	}
+}
+
+// A server that finishes answers what is under way, says that it is the last, and ends; an idle connection is closed.
+func TestFinish(t *testing.T) {
+	s, address, control := start(t, config{mode: mode{name: "slow", duration: 100 * time.Millisecond}})
+	idle, busy := keepAlive(t, address), keepAlive(t, address)
+	idle.get(t)
+	if _, err := io.WriteString(busy.conn, request); err != nil {
+		t.Fatal(err)
+	}
+	for get(t, control+"/open") != "2" { // accepted, if not yet read
+	}
+	done := s.finish()
+	if resp := busy.read(t); !resp.Close || resp.StatusCode != http.StatusOK {
+		t.Errorf("the request under way: status %d, last %v", resp.StatusCode, resp.Close)
+	}
+	if _, err := idle.in.ReadByte(); err == nil {
+		t.Error("the idle connection says something more")
+	}
+	<-done
+	if _, err := ask(t, address, 10); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("it still listens: %v", err)
+	}
+}
+
+const request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+
+type kept struct {
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func keepAlive(t *testing.T, address string) kept {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return kept{conn, bufio.NewReader(conn)}
+}
+
+func (k kept) get(t *testing.T) *http.Response {
+	t.Helper()
+	if _, err := io.WriteString(k.conn, request); err != nil {
+		t.Fatal(err)
+	}
+	return k.read(t)
+}
+
+func (k kept) read(t *testing.T) *http.Response {
+	t.Helper()
+	resp, err := http.ReadResponse(k.in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp
 }
 
 func TestTLSAndKeepAlive(t *testing.T) {
