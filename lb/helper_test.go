@@ -113,10 +113,16 @@ type bench struct {
 // run runs do beside a loop that follows shop/web, in a bubble.
 func run(t *testing.T, do func(t *testing.T, b *bench)) {
 	t.Helper()
+	runWith(t, func(o *outlet) lb.Outlet { return o }, do)
+}
+
+// runWith runs do beside a loop with what is made of the outlet.
+func runWith(t *testing.T, of func(*outlet) lb.Outlet, do func(t *testing.T, b *bench)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
 		b := &bench{view: newView(), outlet: &outlet{lost: make(chan struct{})}, log: logs, reg: prometheus.NewRegistry(), records: make(chan status.Reader, 100)}
-		b.Loop = lb.New(status.Reader{Kind: "test"}, []lb.Followed{{App: "shop", Entrypoint: "web", View: b.view}}, b.outlet, zap.New(core), b.reg)
+		b.Loop = lb.New(status.Reader{Kind: "test"}, []lb.Followed{{App: "shop", Entrypoint: "web", View: b.view}}, of(b.outlet), zap.New(core), b.reg)
 		ctx, cancel := context.WithCancel(t.Context())
 		var tasks sync.WaitGroup
 		tasks.Go(func() {

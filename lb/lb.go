@@ -24,6 +24,15 @@ type Outlet interface {
 	Lost() <-chan struct{}
 }
 
+// Confirmer is an Outlet whose proxies take what was applied in their own time.
+// What it applied is acknowledged once it is confirmed.
+type Confirmer interface {
+	Outlet
+	// Confirmed receives the services of an Apply once the proxies send their
+	// traffic as these say, as far as can be known; of several the newest.
+	Confirmed() <-chan []*status.Service
+}
+
 // ServiceError says that one service could not be applied.
 type ServiceError struct {
 	App, Entrypoint string

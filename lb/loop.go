@@ -37,8 +37,9 @@ type Loop struct {
 	metrics  *metrics
 	troubles troubles
 
-	wake  chan struct{}
-	asked chan chan<- struct{}
+	wake      chan struct{}
+	asked     chan chan<- struct{}
+	confirmed <-chan []*status.Service // nil unless the outlet is a Confirmer
 
 	mu      sync.Mutex
 	changed time.Time // the oldest change that is not applied; zero for none
@@ -71,6 +72,9 @@ func New(reader status.Reader, followed []Followed, outlet Outlet, log *zap.Logg
 	}
 	for _, f := range followed {
 		l.reader.Follows = append(l.reader.Follows, f.name())
+	}
+	if c, ok := outlet.(Confirmer); ok {
+		l.confirmed = c.Confirmed()
 	}
 	l.reader.Drained = map[string]int64{}
 	l.metrics = newMetrics(l, reg)
@@ -123,6 +127,9 @@ func (l *Loop) serve(ctx context.Context) {
 			return
 		case answer := <-l.asked:
 			close(answer)
+			continue
+		case services := <-l.confirmed:
+			l.acknowledge(services, nil)
 			continue
 		case <-l.wake:
 			l.news(ctx)
@@ -181,7 +188,9 @@ func (l *Loop) apply(ctx context.Context) {
 	l.name(err)
 	l.current.Store(&report{services: services, unknown: unknown, err: err})
 	l.applied = services
-	l.acknowledge(services, err)
+	if l.confirmed == nil {
+		l.acknowledge(services, err)
+	}
 	if err == nil {
 		l.retry = 0
 		l.revision.Store(newest(services))

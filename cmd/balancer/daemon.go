@@ -78,7 +78,7 @@ func (d *daemon) make(p proxy) error {
 		return err
 	}
 	reader := status.Reader{Kind: p.kind, Version: cli.Version(), Machine: cli.Machine(), Started: time.Now().UTC(), Instance: rand.Text()}
-	d.loop = lb.New(reader, followed, d.outlet, d.log.Named("lb"), d.registry)
+	d.loop = lb.New(reader, followed, d.outlet.Outlet, d.log.Named("lb"), d.registry)
 	return nil
 }
 
