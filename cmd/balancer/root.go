@@ -30,7 +30,7 @@ on their nodes, and brings a proxy to it within milliseconds. Whatever happens t
 etcd, the agents or eru-lb itself, no healthy server leaves the proxy for it.
 
 Exit codes: 0 well, 1 the work failed, 2 wrong usage or configuration.`,
-	}, newHAProxy(), newCheckConfig(), cli.NewVersion("eru-lb"))
+	}, newHAProxy(), newXDS(), newCheckConfig(), cli.NewVersion("eru-lb"))
 }
 
 // loader loads one configuration.
@@ -87,15 +87,15 @@ func general(schema *pflag.FlagSet, kind string) []string {
 
 func newCheckConfig() *cobra.Command {
 	l := newLoader()
-	return l.NewCheckConfig(l.cfg.etcd.Check)
+	return l.NewCheckConfig(l.cfg.check)
 }
 
 // WriteExample writes a configuration file with every key at its default, made
 // from the schema itself.
 func WriteExample(w io.Writer) error {
 	return newLoader().WriteExample(w, `# The configuration of eru-lb, with every key at its default; all but services may
-# be left out. Each key is also a flag of "eru-lb haproxy" and a variable of the
-# environment: etcd.prefix is --etcd.prefix and ERU_LB_ETCD_PREFIX.
+# be left out. Each key is also a flag of "eru-lb haproxy" or "eru-lb xds", and a
+# variable of the environment: etcd.prefix is --etcd.prefix and ERU_LB_ETCD_PREFIX.
 # Check a file with "eru-lb check-config FILE".
 `, map[string]string{"services": "[shop/web, shop/api:8080=api]"})
 }

@@ -24,6 +24,7 @@ type config struct {
 
 	etcd    settings.Etcd
 	haproxy haproxyConfig
+	xds     xdsConfig
 	metrics struct{ addr string }
 	log     settings.Log
 }
@@ -39,13 +40,14 @@ func (c *config) flags() *pflag.FlagSet {
 	f.StringVar(&c.stateDir, "state_dir", "/var/lib/eru-lb", "`directory` for copies of what is known, with which eru-lb starts while etcd is away; empty for none")
 	c.etcd.Flags(f, "after which silence of this reader no drain waits for it")
 	c.haproxy.flags(f)
+	c.xds.flags(f)
 	f.StringVar(&c.metrics.addr, "metrics.addr", "127.0.0.1:12346", "`host:port` of /metrics, /healthz, /readyz")
 	c.log.Flags(f)
 	return f
 }
 
 // proxyKey says whether a key is of one kind of proxy alone.
-func proxyKey(key string) bool { return hasPart(key, "haproxy") }
+func proxyKey(key string) bool { return hasPart(key, "haproxy") || hasPart(key, "xds") }
 
 func hasPart(key, section string) bool { return strings.HasPrefix(key, section+".") }
 
@@ -63,7 +65,7 @@ func rules() []rule {
 		{Key: "panic_share", Want: "a number above 0 and up to 1, as 0.5", OK: func(c *config) bool { return c.panicShare > 0 && c.panicShare <= 1 }},
 		settings.Least("hold", 0, func(c *config) time.Duration { return c.hold }),
 		{Key: "metrics.addr", Want: "host:port, as 127.0.0.1:12346", OK: func(c *config) bool { return settings.ValidHostPort(c.metrics.addr) }},
-	}, haproxyRules(), settings.EtcdRules(func(c *config) *settings.Etcd { return &c.etcd }), settings.LogRules(func(c *config) *settings.Log { return &c.log }))
+	}, haproxyRules(), xdsRules(), settings.EtcdRules(func(c *config) *settings.Etcd { return &c.etcd }), settings.LogRules(func(c *config) *settings.Log { return &c.log }))
 }
 
 // reader is the name in etcd of a reader of one kind.
@@ -73,4 +75,12 @@ func (c *config) reader(kind string) string {
 	}
 	host, _ := os.Hostname()
 	return host + "-" + kind
+}
+
+// check reads the files that the keys name.
+func (c *config) check() error {
+	if err := c.etcd.Check(); err != nil {
+		return err
+	}
+	return c.xds.check()
 }
