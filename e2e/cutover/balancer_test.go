@@ -16,7 +16,7 @@ import (
 	"github.com/projecteru2/eru-agent/e2e/rig"
 )
 
-// balancer is a running eru-lb haproxy.
+// balancer is a running eru-lb.
 type balancer struct {
 	*rig.Process
 
@@ -27,10 +27,16 @@ type balancer struct {
 // startBalancer starts eru-lb for shop/web of a node, with more flags; it may not be ready yet.
 func startBalancer(t testing.TB, n *rig.Node, p *proxy, flags ...string) *balancer {
 	t.Helper()
-	args := append([]string{
-		"haproxy", "--name", "reader", "--services", "shop/web", "--etcd.endpoints", n.Endpoint(), "--etcd.prefix", n.Prefix, "--etcd.timeout", "1s",
-		"--haproxy.socket", p.socket(), "--haproxy.state_file", p.state(), "--state_dir", p.dir, "--metrics.addr", "127.0.0.1:0", "--log.format", "json",
-	}, flags...)
+	return launch(t, n, append([]string{
+		"haproxy", "--services", "shop/web", "--haproxy.socket", p.socket(), "--haproxy.state_file", p.state(), "--state_dir", p.dir,
+	}, flags...)...)
+}
+
+// launch starts eru-lb for a node, with more arguments.
+func launch(t testing.TB, n *rig.Node, args ...string) *balancer {
+	t.Helper()
+	args = append(args, "--name", "reader", "--etcd.endpoints", n.Endpoint(), "--etcd.prefix", n.Prefix, "--etcd.timeout", "1s",
+		"--metrics.addr", "127.0.0.1:0", "--log.format", "json")
 	b := &balancer{t: t, Process: r.LaunchAs(t, func(c *exec.Cmd) { c.Path, c.Args = r.Balancer(), append([]string{r.Balancer()}, args...) })}
 	var start struct{ Metrics string }
 	if err := json.Unmarshal([]byte(b.Err.Await(t, `"msg":"starting"`, b.Exited())), &start); err != nil {
