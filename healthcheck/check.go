@@ -45,6 +45,8 @@ type Check struct {
 	Timeout  time.Duration
 	// Publish lists the container ports that proxies may send to.
 	Publish []uint16
+
+	asked []*Settings // of each kind that makes a probe
 }
 
 // Parser reads checks from labels.
@@ -96,7 +98,7 @@ func (p *Parser) Parse(labels map[string]string) (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		check.Probes = append(check.Probes, probes...)
+		check.Probes, check.asked = append(check.Probes, probes...), append(check.asked, s)
 	}
 	check.Publish = publish
 	if publish == nil {

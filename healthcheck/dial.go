@@ -15,6 +15,21 @@ import (
 // nothing else, so no label leads to another host.
 type Target struct {
 	Addr netip.Addr
+	// Ports says where a port is dialled that is not at Addr, for one who asks
+	// from another host; nil for none. A port that is not in it is nowhere then.
+	Ports map[uint16]netip.AddrPort
+}
+
+// errNowhere is no evidence against the container: who described its check did
+// not say where this port is.
+var errNowhere = errors.New("it is not known where the port is")
+
+// at is where port is dialled.
+func (t Target) at(port uint16) netip.AddrPort {
+	if t.Ports == nil {
+		return netip.AddrPortFrom(t.Addr.Unmap(), port)
+	}
+	return t.Ports[port]
 }
 
 // Dial opens a new TCP connection to port. ctx bounds connecting, reading and
@@ -79,15 +94,19 @@ type socket struct {
 }
 
 func (t Target) open(port uint16, set func(fd int) error) (*socket, error) {
-	if !t.Addr.IsValid() || t.Addr.IsUnspecified() {
+	at := t.at(port)
+	if t.Ports != nil && !at.IsValid() {
+		return nil, errNowhere
+	}
+	if !at.IsValid() || at.Addr().IsUnspecified() {
 		return nil, errors.New("the container has no address") // the kernel would take this host
 	}
-	s := &socket{addr: netip.AddrPortFrom(t.Addr.Unmap(), port)}
+	s := &socket{addr: at}
 	family := unix.AF_INET
 	if a := s.addr.Addr(); a.Is4() {
-		s.to = &unix.SockaddrInet4{Port: int(port), Addr: a.As4()}
+		s.to = &unix.SockaddrInet4{Port: int(at.Port()), Addr: a.As4()}
 	} else {
-		family, s.to = unix.AF_INET6, &unix.SockaddrInet6{Port: int(port), Addr: a.As16()}
+		family, s.to = unix.AF_INET6, &unix.SockaddrInet6{Port: int(at.Port()), Addr: a.As16()}
 	}
 	var err error
 	if s.fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {

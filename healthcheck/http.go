@@ -25,6 +25,7 @@ const (
 	maxInterim = 8
 
 	userAgent = "eru-agent"
+	kindHTTP  = "http"
 )
 
 // httpProber sends one request over one new connection: no redirects are
@@ -36,7 +37,7 @@ type httpProber struct {
 }
 
 // Kind implements Prober.
-func (httpProber) Kind() string { return "http" }
+func (httpProber) Kind() string { return kindHTTP }
 
 // httpProbe is one HTTP question, ready to be sent.
 type httpProbe struct {

@@ -33,7 +33,7 @@ func (p httpProber) Parse(s *Settings) ([]Probe, error) {
 	if size := len(h.method) + len(h.path) + len(h.host) + len(h.headers); size > maxRequest {
 		return nil, s.Errorf("port", "a request of at most %d KiB; its labels make %d", maxRequest>>10, size>>10)
 	}
-	return []Probe{{Kind: "http", Name: h.name(), Port: h.port, Run: h.run}}, nil
+	return []Probe{{Kind: kindHTTP, Name: h.name(), Port: h.port, Run: h.run}}, nil
 }
 
 func (h *httpProbe) readPath(s *Settings) error {

@@ -124,7 +124,7 @@ func classify(err error) Reason {
 // evidence against it.
 func ownFault(err error) bool {
 	for _, own := range []error{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, context.Canceled,
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, context.Canceled, errNowhere,
 	} {
 		if errors.Is(err, own) {
 			return true
