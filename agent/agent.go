@@ -143,7 +143,7 @@ func (a *Agent) Reparse(ctx context.Context, parser *healthcheck.Parser) error {
 	return a.do(ctx, func() {
 		a.parser = parser
 		for _, l := range a.lives {
-			if l.status.State.Running() {
+			if l.runs() {
 				a.examine(l)
 				a.describe(l)
 				a.care(l)

@@ -24,9 +24,33 @@ func (a *Agent) describe(l *life) {
 		s.Networks["host"] = a.cfg.NodeIP.String()
 	}
 	s.Endpoints = a.endpoints(l)
+	a.describeCheck(l)
 	if a.cfg.Extension && s.Extension == "" {
 		s.Extension = extension(l.c.Labels)
 	}
+}
+
+// describeCheck says how others ask the container, anew only where that has
+// changed: Docker tells the same facts many times.
+func (a *Agent) describeCheck(l *life) {
+	same := l.asks != nil && l.asks.from == l.c.Addr
+	for i, p := range l.check.Probes {
+		same = same && l.asks.at[i] == a.endpoint(l, p.Port)
+	}
+	if same {
+		return
+	}
+	l.asks = &asks{from: l.c.Addr}
+	for _, p := range l.check.Probes {
+		l.asks.at = append(l.asks.at, a.endpoint(l, p.Port))
+	}
+	l.status.Check = l.check.Describe(l.c.Addr, func(port uint16) netip.AddrPort { return a.endpoint(l, port) })
+}
+
+// asks is what a life's check was last described from.
+type asks struct {
+	from netip.Addr
+	at   []netip.AddrPort // of each probe
 }
 
 // endpoints says for each published container port what a proxy on another

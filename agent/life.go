@@ -30,6 +30,7 @@ type life struct {
 	key      status.Key
 	c        watcher.Container
 	check    healthcheck.Check
+	asks     *asks  // nil: the check is new
 	fault    error  // a label that cannot be understood
 	epoch    uint64 // of what is being probed; 0 while nothing is
 	status   status.Status
@@ -45,12 +46,17 @@ type life struct {
 
 // probed says whether the state depends on probes.
 func (l *life) probed() bool {
-	return l.fault == nil && len(l.check.Probes) > 0 && !l.c.Paused && l.c.Addr.IsValid() && l.status.State.Running()
+	return l.fault == nil && len(l.check.Probes) > 0 && !l.c.Paused && l.c.Addr.IsValid() && l.runs()
 }
 
+// runs says whether it has a process here. What the monitor calls lost may.
+func (l *life) runs() bool { return l.status.State != status.StateStopped }
+
 // judged says whether the state is the outcome of a probe, so that the next one
-// confirms it and need not be at once.
-func (l *life) judged() bool { return judged(l.status.State) }
+// confirms it and need not be at once. The monitor's verdict is not this agent's.
+func (l *life) judged() bool {
+	return judged(l.status.State) && l.status.Reason != status.ReasonSurrogate
+}
 
 func judged(s status.State) bool { return s == status.StateHealthy || s == status.StateUnhealthy }
 
@@ -64,11 +70,11 @@ func (l *life) waitsOut() bool { return l.status.State == status.StateDraining &
 func (l *life) resume(was status.Status, now time.Time) {
 	s := &l.status
 	switch was.State {
-	case status.StateHealthy, status.StateUnhealthy, status.StateDraining, status.StatePaused:
-		l.passed = true
+	case status.StateHealthy, status.StateUnhealthy, status.StateDraining, status.StatePaused, status.StateLost:
+		l.passed = true // of a lost one nobody knows; it must not pass through starting
 	case status.StateStarting, status.StateInvalid, status.StateStopped:
 	default:
-		return // lost, or of a version that knows more states
+		return // of a version that knows more states
 	}
 	if was.State == status.StateDraining {
 		l.wished = was.Since
@@ -134,7 +140,7 @@ func topic(reason, detail string) string {
 func (l *life) settle(at time.Time) {
 	s := l.status.State
 	switch {
-	case !s.Running():
+	case !l.runs():
 	case s == status.StateDraining && at.Before(l.drained):
 	case l.fault != nil:
 		l.enter(status.StateInvalid, reasonLabel, l.fault.Error(), at)

@@ -15,7 +15,7 @@ import (
 // a fact has changed.
 func (a *Agent) running(e watcher.Event) {
 	l, ok := a.lives[e.ID]
-	if !ok || !l.c.Started.Equal(e.Container.Started) || !l.status.State.Running() {
+	if !ok || !l.c.Started.Equal(e.Container.Started) || !l.runs() {
 		l = a.begin(e.Container, e.At, status.StateStarting)
 		a.care(l)
 		a.restate(l, e.At)
@@ -63,6 +63,7 @@ func (a *Agent) examine(l *life) {
 	var err error
 	l.key, err = Identify(l.c.Labels, l.c.Name, a.cfg.Node, l.c.ID)
 	l.check, l.fault = a.parser.Parse(l.c.Labels)
+	l.asks = nil
 	if err != nil {
 		l.fault = err
 	}
@@ -98,7 +99,7 @@ func (a *Agent) care(l *life) {
 
 func (a *Agent) stopping(e watcher.Event) {
 	l, ok := a.lives[e.ID]
-	if !ok || !l.c.Started.Equal(e.Container.Started) || !l.status.State.Running() {
+	if !ok || !l.c.Started.Equal(e.Container.Started) || !l.runs() {
 		return
 	}
 	a.transit(l, e.At, func() { l.drain(unix.SignalName(e.Signal), e.At) })

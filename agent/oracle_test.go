@@ -89,10 +89,10 @@ func (s *subject) believe(pass bool, reason string, now time.Time) {
 // adopt takes f for what was known when this agent began.
 func (s *subject) adopt(now time.Time) {
 	f := s.found
-	if f == nil || !f.Started.Equal(s.c.Started) || !f.State.Running() || f.State == "of_tomorrow" || !s.alive {
+	if f == nil || !f.Started.Equal(s.c.Started) || f.State == status.StateStopped || f.State == "of_tomorrow" || !s.alive {
 		return
 	}
-	was := slices.Contains([]status.State{status.StateHealthy, status.StateUnhealthy, status.StateDraining, status.StatePaused}, f.State)
+	was := slices.Contains([]status.State{status.StateHealthy, status.StateUnhealthy, status.StateDraining, status.StatePaused, status.StateLost}, f.State)
 	s.passed = s.passed || was
 	switch {
 	case s.state == status.StateDraining:

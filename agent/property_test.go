@@ -157,7 +157,7 @@ func (w *world) judge(k status.Key, was, now *status.Status, dropped bool) {
 		w.fault("%s is %s since %s, then since %s", k.ID, now.State, was.Since, now.Since)
 	case was != nil && was.State == now.State && was.Reason == now.Reason && was.Detail != now.Detail && now.State != status.StateStopped && now.Reason != "drain" && was.Detail != "" && was.Started.Equal(now.Started):
 		w.fault("%s was written for another detail", k.ID)
-	case was != nil && now.State == status.StateStarting && s.passed && was.Started.Equal(now.Started) && was.State.Running() && was.State != "of_tomorrow":
+	case was != nil && now.State == status.StateStarting && s.passed && was.Started.Equal(now.Started) && was.State != status.StateStopped && was.State != "of_tomorrow":
 		w.fault("%s went from %s back to starting", k.ID, was.State)
 	}
 }

@@ -195,8 +195,17 @@ func keyOf(id string) status.Key {
 func foundOf(c watcher.Container, state status.State, reason string) status.Found {
 	return status.Found{Key: keyOf(c.ID), Status: status.Status{
 		ID: c.ID, Name: c.Name, State: state, Reason: reason, Started: c.Started, Since: time.Now().Add(-time.Hour).Round(0),
-		Networks: map[string]string{"bridge": "172.17.0.7"}, Endpoints: map[string]string{"80": "172.17.0.7:80"},
+		Networks: map[string]string{"bridge": "172.17.0.7"}, Endpoints: map[string]string{"80": "172.17.0.7:80"}, Check: checkOf(c),
 	}}
+}
+
+// checkOf is how others ask c.
+func checkOf(c watcher.Container) []byte {
+	check, err := healthcheck.NewParser(checkConfig()).Parse(c.Labels)
+	if err != nil {
+		return nil
+	}
+	return check.Describe(c.Addr, func(port uint16) netip.AddrPort { return netip.AddrPortFrom(c.Addr, port) })
 }
 
 // forget takes what has become visible as read.

@@ -371,7 +371,7 @@ func TestReparse(t *testing.T) {
 		if err := r.agent.Reparse(t.Context(), healthcheck.NewParser(checkConfig())); err != nil {
 			t.Fatal(err)
 		}
-		r.says() // new defaults alone change no state
+		r.says("c1 healthy") // new defaults alone change no state, but how others ask
 		r.exited(c, watcher.Exit{})
 		if err := r.agent.Reparse(t.Context(), healthcheck.NewParser(strict)); err != nil {
 			t.Fatal(err)

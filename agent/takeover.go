@@ -30,7 +30,7 @@ func (a *Agent) readopt(l *life, found []status.Found) {
 	was := l.face().state
 	a.takeOver(l, found)
 	a.metrics.shift(was, l.face().state)
-	if l.verified.IsZero() && l.status.State.Running() {
+	if l.verified.IsZero() && l.runs() {
 		a.care(l)
 	}
 	a.restate(l, time.Now())

@@ -213,7 +213,10 @@ func TestTakeOverAgainstTheFacts(t *testing.T) {
 		"unpaused, no check":  {plainLabels(), func(*watcher.Container) {}, status.StatePaused, status.StateHealthy},
 		"label understood":    {probedLabels(), func(*watcher.Container) {}, status.StateInvalid, status.StateStarting},
 		"label not":           {map[string]string{"eru.health.x": "y"}, func(*watcher.Container) {}, status.StateHealthy, status.StateInvalid},
-		"cut by the monitor":  {probedLabels(), func(*watcher.Container) {}, status.StateLost, status.StateStarting},
+		"lost":                {probedLabels(), func(*watcher.Container) {}, status.StateLost, status.StateLost},
+		"lost, no check":      {plainLabels(), func(*watcher.Container) {}, status.StateLost, status.StateHealthy},
+		"lost, paused":        {probedLabels(), func(c *watcher.Container) { c.Paused = true }, status.StateLost, status.StatePaused},
+		"lost, no address":    {probedLabels(), func(c *watcher.Container) { c.Addr = netip.Addr{} }, status.StateLost, status.StateUnhealthy},
 		"said to be stopped":  {probedLabels(), func(*watcher.Container) {}, status.StateStopped, status.StateStarting},
 		"stopped, no check":   {plainLabels(), func(*watcher.Container) {}, status.StateStopped, status.StateHealthy},
 		"of a version to be":  {probedLabels(), func(*watcher.Container) {}, "resting", status.StateStarting},
@@ -236,6 +239,58 @@ func TestTakeOverAgainstTheFacts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What the monitor wrote while no agent was there stands until this agent's own
+// verdict, which is asked for at once.
+func TestTakeOverFromTheMonitor(t *testing.T) {
+	for name, tt := range map[string]struct {
+		state  status.State
+		reason string
+		pass   bool
+		want   string
+	}{
+		"lost, and it passes":      {status.StateLost, status.ReasonNodeLost, true, "c1 healthy"},
+		"lost, and it fails":       {status.StateLost, status.ReasonNodeLost, false, "c1 unhealthy timeout"},
+		"unhealthy, and it passes": {status.StateUnhealthy, status.ReasonSurrogate, true, "c1 healthy"},
+		"unhealthy, and it fails":  {status.StateUnhealthy, status.ReasonSurrogate, false, "c1 unhealthy timeout"},
+		"healthy, and it passes":   {status.StateHealthy, status.ReasonSurrogate, true, "c1 healthy"},
+		"healthy, and it fails":    {status.StateHealthy, status.ReasonSurrogate, false, "c1 unhealthy timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eitherOrder(t, func(t *testing.T, r *rig, begin func(watcher.Container, ...status.Found)) {
+				c := box("c1", probedLabels())
+				begin(c, foundOf(c, tt.state, tt.reason))
+				r.says()
+				if j, ok := r.checks.job("c1"); !ok || j.Passed {
+					t.Errorf("job %+v: it waits for its slot", j)
+				}
+				if tt.pass {
+					r.passes("c1")
+				} else {
+					r.fails("c1", "timeout")
+				}
+				r.says(tt.want)
+			})
+		})
+	}
+}
+
+// One that the monitor called lost runs here: it stops, drains and ends as
+// others do.
+func TestLostOneLivesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nodeConfig())
+		c := box("c1", probedLabels())
+		r.adopt(foundOf(c, status.StateLost, status.ReasonNodeLost))
+		r.running(c)
+		r.running(c) // the same facts again are no new life
+		r.says()
+		r.stopping(c, syscall.SIGTERM)
+		r.says("c1 draining stop_signal")
+		r.exited(c, watcher.Exit{})
+		r.says("c1 stopped exited")
+	})
 }
 
 func TestTakeOverFromAnotherIdentity(t *testing.T) {

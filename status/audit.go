@@ -92,11 +92,18 @@ func (w *Writer) learn(k known, answers []*etcdserverpb.ResponseOp) []*etcdserve
 	if !ok || !news {
 		return answers
 	}
-	if expired := k.lease != 0 && rev == 0; k.rev != unknown && !expired {
+	if expired := k.lease != 0 && rev == 0; k.rev != unknown && !expired && !ofMonitor(has) {
 		w.metrics.foreign.Add(1)
 		w.log.Warn("somebody else changed a key of this node; writing it again", zap.String("key", k.key), zap.Int64("revision", rev))
 	}
 	e.rev, e.has, e.hasLease = rev, has, lease
 	w.keys.sort(e)
 	return answers
+}
+
+// ofMonitor says whether a value is the monitor's, who had reason to write it
+// while this agent was silent.
+func ofMonitor(value []byte) bool {
+	s, err := Decode(value)
+	return err == nil && (s.Reason == ReasonSurrogate || s.Reason == ReasonNodeLost)
 }

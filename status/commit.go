@@ -108,6 +108,7 @@ func (w *Writer) acknowledge(b batch, rev int64) {
 			w.keys.sort(e)
 			continue
 		}
+		w.back = w.back || wr.lease != 0 && (e.rev == 0 || wr.lease != e.hasLease)
 		e.rev, e.has, e.hasLease = rev, wr.plain, wr.lease
 		w.keys.sort(e)
 		w.metrics.published(now.Sub(wr.detected))
@@ -142,6 +143,9 @@ func (w *Writer) leaseLost(b batch) {
 func (w *Writer) ownerKey() string { return w.store.keys.owner(w.id.Node) }
 
 func (w *Writer) ownerValue(seq uint64) string {
-	return string(mustMarshal(Owner{Instance: w.id.Instance, Sequence: seq, Version: w.id.Version,
-		Started: w.id.Started.UTC(), Machine: w.id.Machine, Projections: w.beside()}))
+	w.mu.Lock()
+	stopping := w.stopping
+	w.mu.Unlock()
+	return string(mustMarshal(Owner{Instance: w.id.Instance, Sequence: seq, Version: w.id.Version, Started: w.id.Started.UTC(),
+		Machine: w.id.Machine, Address: w.id.Address, Session: w.id.Session, Stopping: stopping, Projections: w.beside()}))
 }

@@ -81,8 +81,9 @@ func tidy(s string) string {
 	return strings.TrimRight(s[:cut], " ") + "…"
 }
 
-func (l layout) drains() string          { return l.prefix + "/drain/" }
-func (l layout) drain(k DrainKey) string { return l.drains() + k.Node + "/" + k.ID }
+func (l layout) drains() string              { return l.prefix + "/drain/" }
+func (l layout) drainsOf(node string) string { return l.drains() + node + "/" }
+func (l layout) drain(k DrainKey) string     { return l.drainsOf(k.Node) + k.ID }
 
 // parseDrain reads what follows drains() in a key.
 func parseDrain(rest string) (DrainKey, error) {

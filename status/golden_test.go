@@ -22,7 +22,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // what stands in them to the byte.
 func TestGolden(t *testing.T) {
 	onBoth(t, map[string]func(*testing.T, *env){"tree": func(t *testing.T, e *env) {
-		w := newWriter(t, e.store(unhurried), identity("i1", "m1"))
+		id := identity("i1", "m1")
+		id.Address, id.Session = "10.0.0.5", true
+		w := newWriter(t, e.store(unhurried), id)
 		states := []status.State{status.StateStarting, status.StateHealthy, status.StateUnhealthy, status.StateDraining,
 			status.StatePaused, status.StateStopped, status.StateInvalid, status.StateLost}
 		for i, state := range states {
@@ -33,6 +35,7 @@ func TestGolden(t *testing.T) {
 			ID: k.ID, Name: "a_b.c-d_api_Xy12", State: status.StateUnhealthy, Reason: "http_code", Detail: `HTTP 500 from <"x">` + "\xff",
 			Networks:  map[string]string{"bridge": "172.17.0.7", "a": "fd00::7"},
 			Extension: base64.StdEncoding.EncodeToString([]byte(`{"ERU":"1"}`)),
+			Check:     []byte(`{"interval":"5s","timeout":"2s","probes":[{"kind":"http","settings":{"path":"/<\u00e9>","port":"80"},"at":{"80":"10.0.0.5:32768"}}]}`),
 			Endpoints: map[string]string{"80": "10.0.0.5:32768", "443": "[fd00::7]:443"},
 			Since:     moment.In(time.FixedZone("", 2*3600)), Started: moment.Add(-time.Hour),
 		}, moment)

@@ -31,10 +31,14 @@ func newLayout(prefix string) layout {
 	return layout{prefix: "/" + strings.Trim(prefix, "/")}
 }
 
-func (l layout) statuses() string      { return l.prefix + "/status/" }
-func (l layout) nodes() string         { return l.prefix + "/status:node/" }
-func (l layout) node(n string) string  { return l.nodes() + n }
-func (l layout) owner(n string) string { return l.prefix + "/agent/" + n }
+func (l layout) statuses() string        { return l.prefix + "/status/" }
+func (l layout) nodes() string           { return l.prefix + "/status:node/" }
+func (l layout) node(n string) string    { return l.nodes() + n }
+func (l layout) owners() string          { return l.prefix + "/agent/" }
+func (l layout) owner(n string) string   { return l.owners() + n }
+func (l layout) active() string          { return l.prefix + "/selfmon/active" }
+func (l layout) silences() string        { return l.prefix + "/selfmon/silent/" }
+func (l layout) silence(n string) string { return l.silences() + n }
 func (l layout) service(app, entrypoint string) string {
 	return l.statuses() + app + "/" + entrypoint + "/"
 }

@@ -56,6 +56,9 @@ type Status struct {
 	Detail string `json:"detail,omitempty"` // at most 256 bytes
 	// Endpoints maps a container port to what a proxy on another host dials.
 	Endpoints map[string]string `json:"endpoints,omitempty"`
+	// Check says how to probe the container from another host; package
+	// healthcheck writes and reads it. Empty: nobody else can.
+	Check json.RawMessage `json:"check,omitempty"`
 	// Since is the last change of State.
 	Since time.Time `json:"since"`
 	// Started is when Docker started this life of the container; with the ID
@@ -93,6 +96,13 @@ func (s Status) Encode(seq uint64) []byte {
 // everything that is written with it, for ever; ports and networks come from
 // whoever started the container.
 const maxValue = 256 << 10
+
+// The reasons of what the elected monitor writes while a node's agent is
+// silent.
+const (
+	ReasonSurrogate = "surrogate" // the verdict is the monitor's, asked from its own node
+	ReasonNodeLost  = "node_lost" // of StateLost
+)
 
 // ReasonTooLarge says that a status would not have fitted into etcd.
 const ReasonTooLarge = "too_large"
@@ -201,6 +211,38 @@ type Owner struct {
 	Version  string    `json:"version"`
 	Started  time.Time `json:"started"`
 	Machine  string    `json:"machine"`
+	// Address is where other hosts reach the node; "" if that is not known.
+	Address string `json:"address,omitempty"`
+	// Session says that this instance holds the node's session, or is about to:
+	// a node without one cannot be told from a silent one, and is never taken for it.
+	Session bool `json:"session,omitempty"`
+	// Stopping is the agent's last word, which the node's key does not outlive.
+	Stopping bool `json:"stopping,omitempty"`
 	// Projections are those of which something of the node's may stand.
 	Projections []Projection `json:"projections,omitempty"`
 }
+
+// Monitor is the value of selfmon/active: the agent that looks after silent
+// nodes. It lives as long as that agent's session.
+type Monitor struct {
+	Node     string    `json:"node"`
+	Instance string    `json:"instance"`
+	Since    time.Time `json:"since"`
+}
+
+// Silence is the value of selfmon/silent/<node>: what the monitors know of a
+// node whose session has ended. It says nothing while the node's key is there.
+type Silence struct {
+	Since time.Time `json:"since"` // when a monitor first saw it
+	// Judged is when a monitor decided what becomes of the node's containers;
+	// zero before.
+	Judged time.Time `json:"judged,omitzero"`
+	// Host says whether the host answered last: HostAnswers, HostSilent.
+	Host string `json:"host,omitempty"`
+}
+
+// What a Silence says of a host.
+const (
+	HostAnswers = "answers"
+	HostSilent  = "silent"
+)

@@ -122,6 +122,16 @@ func (s *server) removal() clientv3.Op {
 	return clientv3.OpTxn(anyKey(all, s.at), []clientv3.Op{gone}, []clientv3.Op{after})
 }
 
+// weigh gives a server that stands the weight that a status calls for. It is for
+// who does not know what stands.
+func (s *server) weigh(of Status) clientv3.Op {
+	weight := "0"
+	if of.State == StateHealthy {
+		weight = "1"
+	}
+	return clientv3.OpTxn(anyKey(s.urlKey(), s.urlKey()+"\x00"), []clientv3.Op{clientv3.OpPut(s.weightKey(), weight)}, nil)
+}
+
 // anyKey is the condition that a key stands in [from, end). Of an empty range etcd
 // compares a key that was never made.
 func anyKey(from, end string) []clientv3.Cmp {

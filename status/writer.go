@@ -28,6 +28,8 @@ type Identity struct {
 	Version  string
 	Machine  string
 	Started  time.Time
+	Address  string // where other hosts reach the node, "" if not known
+	Session  bool   // it holds the node's session, so its silence means something
 }
 
 // Found is a status of this node that stood in etcd when the Writer took over.
@@ -48,10 +50,11 @@ type Writer struct {
 	traefik bool // and keys beside it
 	wake    chan struct{}
 
-	mu     sync.Mutex
-	keys   inventory
-	synced bool          // etcd answered the last call
-	moved  chan struct{} // closed at the next acknowledgement
+	mu       sync.Mutex
+	keys     inventory
+	synced   bool          // etcd answered the last call
+	moved    chan struct{} // closed at the next acknowledgement
+	stopping bool          // the node's record says so
 
 	auditEvery time.Duration
 	claimed    atomic.Bool
@@ -60,6 +63,7 @@ type Writer struct {
 	owned bool   // what stood in etcd has been adopted
 	rev   int64  // ModRevision of the owner record as last known
 	seq   uint64 // sequence of our last acknowledged transaction, 0 before the first
+	back  bool   // the node's key has been put where none of this session was
 
 	clearing bool            // an earlier agent projected for Traefik, and this one does not
 	sweeps   map[string]bool // services to be swept
@@ -94,6 +98,9 @@ func (w *Writer) Set(k Key, s Status, detected time.Time) {
 
 // SetNode says what the node's key shall hold while lease lives.
 func (w *Writer) SetNode(n Node, lease int64) {
+	w.mu.Lock()
+	w.stopping = n.Agent.State == NodeStopping
+	w.mu.Unlock()
 	w.change(w.store.keys.node(w.id.Node), true, func(e *entry) { e.want(n.Encode(), lease, time.Now(), false) })
 }
 
@@ -236,6 +243,9 @@ func (w *Writer) hold(ctx context.Context, adopt func(context.Context, []Found) 
 		if err := w.flush(ctx); err != nil {
 			return err
 		}
+		if err := w.lookBack(ctx); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -248,6 +258,22 @@ func (w *Writer) hold(ctx context.Context, adopt func(context.Context, []Found) 
 			}
 		}
 	}
+}
+
+// lookBack compares all keys once the node's own is there again. While it was
+// not, the monitor may have written; from then on it cannot.
+func (w *Writer) lookBack(ctx context.Context) error {
+	for w.back {
+		w.back = false
+		if err := w.audit(ctx); err != nil {
+			w.back = true
+			return err
+		}
+		if err := w.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // flush writes until nothing differs, and then cleans up.
