@@ -83,9 +83,14 @@ func badConfigs() map[string][]string {
 			`14:19: healthcheck.start_interval: got "0s", want a duration of 100ms or more, as 5s`,
 			`15:19: healthcheck.retry_interval: got "-1s", want a duration of 100ms or more, as 5s`,
 			`16:16: healthcheck.concurrency: got "0", want a number from 1 to 10000`,
-			`18:9: api.addr: got "localhost:port", want host:port, as 127.0.0.1:12345`,
-			`20:10: log.level: got "loud", want debug, info, warn or error`,
-			`21:11: log.format: got "xml", want text or json`,
+			`18:13: selfmon.max_lost: got "34", want a share from 0 to 1, as 0.34`,
+			`19:10: selfmon.grace: got "-1s", want a duration of 0s or more, as 1m`,
+			`20:17: selfmon.forget_after: got "1m0s", want 0s or a duration of 1h or more, as 720h`,
+			`21:15: selfmon.host_ports: got "[ssh]", want a list of ports from 1 to 65535, as [22, 1]`,
+			`22:12: selfmon.control: got "[10.0.0.1]", want a list of ip:port, as [10.0.0.1:22]`,
+			`24:9: api.addr: got "localhost:port", want host:port, as 127.0.0.1:12345`,
+			`26:10: log.level: got "loud", want debug, info, warn or error`,
+			`27:11: log.format: got "xml", want text or json`,
 		},
 		"interval_below_least": {`3:13: healthcheck.interval: got "500ms", want ` + interval},
 		"unknown_projection":   {`1:14: projections: got "[traefik,envoy]", want ` + projections},
@@ -254,7 +259,7 @@ func TestExample(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		l.Schema().VisitAll(func(f *pflag.Flag) {
-			if f.Name != "node" && f.Name != "docker.select" && f.Name != "projections" && f.Value.String() != f.DefValue {
+			if f.Name != "node" && f.Name != "docker.select" && f.Name != "projections" && f.Name != "selfmon.control" && f.Value.String() != f.DefValue {
 				t.Errorf("%s is %q, the default %q", f.Name, f.Value, f.DefValue)
 			}
 			if all && !strings.HasPrefix(l.Where(f.Name), file) {

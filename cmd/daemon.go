@@ -34,6 +34,7 @@ func (d *daemon) run(asked context.Context, l *loader, hangup <-chan os.Signal) 
 		return d.store.FollowDrains(ctx, d.cfg.node, func(drains status.Drains) { _ = d.agent.Drain(ctx, drains) }) // fails when ctx ends
 	})
 	parts.Go(func() error { return d.selfmon.KeepSession(ctx) })
+	parts.Go(func() error { return d.monitor.Run(ctx) })
 	parts.Go(func() error { return d.selfmon.Serve(ctx, d.listener) })
 	parts.Go(func() error { return systemd.Watchdog(ctx, d.selfmon.Alive) })
 	parts.Go(func() error { d.announce(ctx); return nil })

@@ -20,6 +20,7 @@ import (
 	"github.com/projecteru2/eru-agent/cmd/cli"
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/selfmon"
+	"github.com/projecteru2/eru-agent/selfmon/monitor"
 	"github.com/projecteru2/eru-agent/status"
 	"github.com/projecteru2/eru-agent/watcher"
 )
@@ -64,6 +65,7 @@ type daemon struct {
 	writer   *status.Writer
 	agent    *agent.Agent
 	selfmon  *selfmon.Selfmon
+	monitor  *monitor.Monitor
 }
 
 func runAgent(ctx context.Context, l *loader, cfg *config, probers []healthcheck.Prober) error {
@@ -108,9 +110,9 @@ func (d *daemon) make() error {
 // shall hold flows out of it.
 func (d *daemon) assemble(reg *prometheus.Registry) {
 	cfg, log := d.cfg, d.log
-	me := identity(cfg.node)
+	me, probed := cfg.identity(), healthcheck.NewMetrics(reg)
 	d.watcher = watcher.New(cfg.watcher(), log.Named("watcher"), watcher.NewMetrics(reg))
-	d.runner = healthcheck.NewRunner(cfg.health, healthcheck.LoopbackControl, healthcheck.NewMetrics(reg))
+	d.runner = healthcheck.NewRunner(cfg.health, healthcheck.LoopbackControl, probed)
 	d.writer = status.NewWriter(d.store, me, log.Named("etcd"), writerMetrics(reg), cfg.projected()...)
 	d.agent = agent.New(
 		agent.Config{Node: cfg.node, NodeIP: cfg.address(), Extension: cfg.extension},
@@ -123,11 +125,18 @@ func (d *daemon) assemble(reg *prometheus.Registry) {
 		TTL: cfg.etcd.SessionTTL, HoldSession: cfg.self.enabled,
 		HTTP: selfmon.HTTP{WebConfig: cfg.api.webConfig, Pprof: cfg.api.pprof},
 	}, d.agent, d.watcher.Flowing, d.store, d.writer, log.Named("selfmon"), reg)
+	d.monitor = monitor.New(cfg.monitor(me), d.store, d.selfmon, monitor.NewWire(),
+		func() monitor.Checks { return healthcheck.NewRunner(cfg.health, healthcheck.LoopbackControl, probed) },
+		healthcheck.NewParser(cfg.health, d.probers...), log.Named("monitor"), monitor.NewMetrics(reg))
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(), d.lost)
 }
 
-func identity(node string) status.Identity {
-	return status.Identity{Node: node, Instance: rand.Text(), Version: cli.Version(), Machine: cli.Machine(), Started: time.Now().UTC()}
+func (c *config) identity() status.Identity {
+	id := status.Identity{Node: c.node, Instance: rand.Text(), Version: cli.Version(), Machine: cli.Machine(), Started: time.Now().UTC(), Session: c.self.enabled}
+	if addr := c.address(); addr.IsValid() {
+		id.Address = addr.String()
+	}
+	return id
 }
 
 func buildInfo() prometheus.Collector {

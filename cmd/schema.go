@@ -30,8 +30,15 @@ type config struct {
 	extension   bool
 	projections []string
 	health      healthcheck.Config
-	self        struct{ enabled bool }
-	api         struct {
+	self        struct {
+		enabled     bool
+		maxLost     float64
+		grace       time.Duration
+		forgetAfter time.Duration
+		hostPorts   []string
+		control     []string
+	}
+	api struct {
 		addr      string
 		webConfig string
 		pprof     bool
@@ -51,7 +58,7 @@ func (c *config) flags() *pflag.FlagSet {
 	f.BoolVar(&c.extension, "etcd.extension", true, "publish the labels of each container, up to 16 KiB")
 	f.StringSliceVar(&c.projections, "projections", nil, "`programs` that read etcd in their own words and are written for, too: traefik, skydns (CoreDNS)")
 	c.healthFlags(f)
-	f.BoolVar(&c.self.enabled, "selfmon.enabled", true, "hold the node's session and record in etcd; without them no other machine sees that this one holds the node's name")
+	c.selfFlags(f)
 	f.StringVar(&c.api.addr, "api.addr", "127.0.0.1:12345", "`host:port` of /metrics, /healthz, /readyz, /status")
 	f.StringVar(&c.api.webConfig, "api.web_config", "", "`file` of the Prometheus web-config convention: TLS and basic auth of that port")
 	f.BoolVar(&c.api.pprof, "api.pprof", false, "serve /debug/pprof on that port")
@@ -77,6 +84,15 @@ func (c *config) healthFlags(f *pflag.FlagSet) {
 	f.IntVar(&c.health.Concurrency, "healthcheck.concurrency", 256, "probes under way at once")
 }
 
+func (c *config) selfFlags(f *pflag.FlagSet) {
+	f.BoolVar(&c.self.enabled, "selfmon.enabled", true, "hold the node's session and record in etcd, and stand for election; without them no other machine sees that this one holds the node's name, or that it is silent")
+	f.Float64Var(&c.self.maxLost, "selfmon.max_lost", 0.34, "share of the nodes, or one if that is more, of which the elected agent cuts containers when they go silent together; of more it cuts nothing")
+	f.DurationVar(&c.self.grace, "selfmon.grace", time.Minute, "how long a node is left alone after the session of an agent that was stopped on purpose")
+	f.DurationVar(&c.self.forgetAfter, "selfmon.forget_after", 0, "after which silence of host and agent a node is forgotten, with all its keys; 0s is never")
+	f.StringSliceVar(&c.self.hostPorts, "selfmon.host_ports", []string{"22", "1"}, "`ports` at which a host is asked whether it is there; a refusal is an answer, so nothing need listen")
+	f.StringSliceVar(&c.self.control, "selfmon.control", nil, "`addresses` (ip:port) that must answer, half of them, before this agent as the elected one cuts anything; hosts of living nodes if empty")
+}
+
 // leastWait is the least that any wait between probes may be set to.
 const leastWait = 100 * time.Millisecond
 
@@ -85,7 +101,7 @@ type rule = settings.Rule[config]
 
 // rules are what a flag's type does not say already.
 func rules() []rule {
-	return slices.Concat(nodeRules(), settings.EtcdRules(func(c *config) *settings.Etcd { return &c.etcd }), healthRules(),
+	return slices.Concat(nodeRules(), settings.EtcdRules(func(c *config) *settings.Etcd { return &c.etcd }), healthRules(), selfRules(),
 		[]rule{{Key: "api.addr", Want: "host:port, as 127.0.0.1:12345", OK: func(c *config) bool { return settings.ValidHostPort(c.api.addr) }}},
 		settings.LogRules(func(c *config) *settings.Log { return &c.log }))
 }
@@ -115,6 +131,16 @@ func healthRules() []rule {
 			return c.health.Grid >= healthcheck.MinGrid && c.health.Grid <= healthcheck.MaxGrid
 		}},
 		{Key: "healthcheck.concurrency", Want: "a number from 1 to 10000", OK: func(c *config) bool { return c.health.Concurrency >= 1 && c.health.Concurrency <= 10000 }},
+	}
+}
+
+func selfRules() []rule {
+	return []rule{
+		{Key: "selfmon.max_lost", Want: "a share from 0 to 1, as 0.34", OK: func(c *config) bool { return c.self.maxLost >= 0 && c.self.maxLost <= 1 }},
+		{Key: "selfmon.grace", Want: "a duration of 0s or more, as 1m", OK: func(c *config) bool { return c.self.grace >= 0 }},
+		{Key: "selfmon.forget_after", Want: "0s or a duration of 1h or more, as 720h", OK: func(c *config) bool { return c.self.forgetAfter == 0 || c.self.forgetAfter >= time.Hour }},
+		{Key: "selfmon.host_ports", Want: "a list of ports from 1 to 65535, as [22, 1]", OK: func(c *config) bool { return len(c.hostPorts()) == len(c.self.hostPorts) && len(c.self.hostPorts) > 0 }},
+		{Key: "selfmon.control", Want: "a list of ip:port, as [10.0.0.1:22]", OK: func(c *config) bool { return len(places(c.self.control)) == len(c.self.control) }},
 	}
 }
 

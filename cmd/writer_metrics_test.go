@@ -21,7 +21,7 @@ func TestWriterMetrics(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	store := status.NewStore(status.Config{Endpoints: []string{etcd.Endpoint()}, Prefix: "/eru", Timeout: 10 * time.Second}, zap.NewNop())
 	reg := prometheus.NewPedanticRegistry()
-	w := status.NewWriter(store, identity("node1"), zap.NewNop(), writerMetrics(reg))
+	w := status.NewWriter(store, status.Identity{Node: "node1", Instance: "i1"}, zap.NewNop(), writerMetrics(reg))
 	for n := range 130 {
 		k := status.Key{App: "shop", Entrypoint: "web", Node: "node1", ID: fmt.Sprintf("c%d", n)}
 		w.Set(k, status.Status{ID: k.ID, State: status.StateHealthy}, time.Now())

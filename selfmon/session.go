@@ -19,12 +19,14 @@ type session struct {
 	up   prometheus.Gauge
 	lost prometheus.Counter
 
-	mu    sync.Mutex
-	lease int64 // 0 while there is none
+	mu      sync.Mutex
+	lease   int64         // 0 while there is none
+	changed chan struct{} // closed at the next set
 }
 
 func newSession(reg prometheus.Registerer) *session {
 	s := &session{
+		changed: make(chan struct{}),
 		up: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "eru_agent_etcd_session_up", Help: "1 while the node's session in etcd is held.",
 		}),
@@ -40,6 +42,8 @@ func (s *session) set(lease int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lease = lease
+	close(s.changed)
+	s.changed = make(chan struct{})
 	s.up.Set(0)
 	if lease != 0 {
 		s.up.Set(1)
@@ -50,6 +54,14 @@ func (s *session) get() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lease
+}
+
+// Lease returns the lease of the node's session, 0 while there is none, and what
+// is closed when that changes.
+func (s *Selfmon) Lease() (int64, <-chan struct{}) {
+	s.session.mu.Lock()
+	defer s.session.mu.Unlock()
+	return s.session.lease, s.session.changed
 }
 
 func (s *session) isUp() bool { return s.get() != 0 }

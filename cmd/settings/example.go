@@ -61,6 +61,8 @@ func exampleLine(key string, f *pflag.Flag) string {
 	switch {
 	case f.Name == "projections":
 		return "# " + key + ": [traefik,skydns]"
+	case f.Name == "selfmon.control":
+		return "# " + key + ": [10.0.0.1:22]"
 	case f.Value.Type() == "stringSlice" && f.DefValue == "[]":
 		return "# " + key + ": [key=value]"
 	case f.DefValue == "":
