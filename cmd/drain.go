@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/projecteru2/eru-agent/cmd/cli"
 	"github.com/projecteru2/eru-agent/status"
@@ -75,20 +74,6 @@ probes say, as far as no other drain covers it. It fails if there is none.`,
 	c.Flags().StringVar(&node, "node", "", "the drain of this whole `node`")
 	l.AddTo(c.Flags(), "etcd.")
 	return c
-}
-
-// onStore connects to the etcd of the configuration for one command.
-func (l *loader) onStore(do func(*status.Store) error) error {
-	cfg, err := l.load(os.Environ())
-	if err != nil {
-		return err
-	}
-	store, err := cfg.etcd.Store(zap.NewNop())
-	if err != nil {
-		return l.Placed(err)
-	}
-	defer func() { _ = store.Close() }()
-	return do(store)
 }
 
 func oneContainerOrNode(node *string) cobra.PositionalArgs {

@@ -2,12 +2,10 @@ package status
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 )
 
 // Remains are what etcd holds of a node, as they were read. A monitor's write
@@ -38,8 +36,7 @@ func (s *Store) examine(ctx context.Context, node string) (Remains, error) {
 	}
 	for _, kv := range resp.Responses[0].GetResponseRange().Kvs {
 		r.owner = kv.ModRevision
-		if err := json.Unmarshal(kv.Value, &r.Owner); err != nil {
-			s.log.Warn("passing over an owner record", zap.ByteString("key", kv.Key), zap.Error(err))
+		if !s.readJSON(keyValue{Key: string(kv.Key), Value: kv.Value}, &r.Owner) {
 			r.Owner = Owner{}
 		}
 	}

@@ -2,7 +2,6 @@ package status
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 )
 
 // ErrOver says that somebody else is, or may be, the elected monitor.
@@ -51,11 +49,9 @@ func (s *Store) silences(ctx context.Context) (map[string]Silence, error) {
 	all := map[string]Silence{}
 	_, err := s.pages(ctx, s.keys.silences(), func(kv keyValue) {
 		var noted Silence
-		if err := json.Unmarshal(kv.Value, &noted); err != nil {
-			s.log.Warn("passing over a note of a silence", zap.String("key", kv.Key), zap.Error(err))
-			return
+		if s.readJSON(kv, &noted) {
+			all[kv.Key[len(s.keys.silences()):]] = noted
 		}
-		all[kv.Key[len(s.keys.silences()):]] = noted
 	})
 	return all, err
 }

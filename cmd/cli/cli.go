@@ -89,14 +89,20 @@ func Tree(root *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	})
 	root.AddCommand(commands...)
 	root.InitDefaultCompletionCmd("")
-	for _, c := range append(root.Commands(), root) {
-		if c.HasSubCommands() {
-			group(c)
-			continue
-		}
-		wrapArgs(c)
-	}
+	finish(root)
 	return root
+}
+
+// finish makes wrong arguments of c, and of all under it, usage errors.
+func finish(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		finish(sub)
+	}
+	if c.HasSubCommands() {
+		group(c)
+		return
+	}
+	wrapArgs(c)
 }
 
 // group makes a command that has only others under it show its help, and a
