@@ -61,6 +61,7 @@ type duty struct {
 	timer  *time.Timer
 	notes  map[string]*status.Silence // to be written
 	noting bool
+	retry  time.Time // before which nothing is noted, because it failed
 }
 
 // outcome is what some work has come to; it runs on the owning goroutine.
@@ -224,8 +225,11 @@ func (d *duty) advance(ctx context.Context) {
 			next = w.due
 		}
 	}
+	d.writeNotes(ctx, now)
+	if len(d.notes) > 0 && !d.noting && d.retry.Before(next) {
+		next = d.retry
+	}
 	d.timer.Reset(max(0, next.Sub(now)))
-	d.writeNotes(ctx)
 	d.count()
 }
 
@@ -241,8 +245,8 @@ func (d *duty) count() {
 }
 
 // writeNotes writes what is to be noted of silences, one transaction at a time.
-func (d *duty) writeNotes(ctx context.Context) {
-	if d.noting || len(d.notes) == 0 {
+func (d *duty) writeNotes(ctx context.Context, now time.Time) {
+	if d.noting || len(d.notes) == 0 || now.Before(d.retry) {
 		return
 	}
 	notes := d.notes
@@ -255,6 +259,7 @@ func (d *duty) writeNotes(ctx context.Context) {
 			case errors.Is(err, status.ErrOver):
 				return err
 			case err != nil:
+				d.retry = time.Now().Add(again)
 				d.log.Warn("what is known of silent nodes could not be noted; it is tried again", zap.Error(err))
 				for node, note := range notes {
 					if _, newer := d.notes[node]; !newer {

@@ -167,8 +167,8 @@ func (d *duty) watchOut(now time.Time) {
 	if d.tooMany(n) {
 		d.crowd = fmt.Sprintf("%d of %d nodes are silent together", n, d.alive()+len(d.wards))
 	}
-	if n == 0 && !d.suspects() {
-		d.sight = "" // nobody waits
+	if n == 0 && !d.anyAsked() {
+		d.sight = ""
 	}
 	if was != "" && d.crowd == "" {
 		for _, w := range d.wards {
@@ -179,10 +179,12 @@ func (d *duty) watchOut(now time.Time) {
 }
 
 // held says whether the guard keeps a node from being judged.
-func (d *duty) held(w *ward, o outlook) bool {
-	n := d.together(time.Now())
+func (d *duty) held(w *ward, a answer) bool {
+	n, o := d.together(time.Now()), a.outlook
 	d.sight = ""
 	switch {
+	case !a.fit:
+		d.sight = "this host was stopped, or too busy to ask others"
 	case o.blind:
 		d.sight = fmt.Sprintf("fewer than half of %d others can be reached from here", o.asked)
 	case w.note.Judged.IsZero() && d.tooMany(n+o.overdue):
@@ -192,13 +194,12 @@ func (d *duty) held(w *ward, o outlook) bool {
 	return d.sight != ""
 }
 
-// suspects says whether anything waits for an inquiry about a judged node.
-func (d *duty) suspects() bool {
+// anyAsked says whether anything of a judged node is still to be lost, so that it
+// is asked about time and again.
+func (d *duty) anyAsked() bool {
 	for _, w := range d.wards {
-		for _, p := range w.patients {
-			if p.suspect != nil {
-				return true
-			}
+		if !w.idle() {
+			return true
 		}
 	}
 	return false

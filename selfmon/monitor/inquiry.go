@@ -221,9 +221,7 @@ func (d *duty) answered(ctx context.Context, w *ward, a answer, err error) error
 	case !a.asked: // it is when the guard is down
 		w.due = now.Add(lookEvery)
 		return nil
-	case !a.fit:
-		return nil
-	case d.held(w, a.outlook):
+	case d.held(w, a):
 		return nil
 	}
 	return d.sentence(ctx, w, a, now)
@@ -255,7 +253,7 @@ func (d *duty) sentence(ctx context.Context, w *ward, a answer, now time.Time) e
 	for _, p := range w.judge(a, d.cfg.Node, now) {
 		d.attend(p)
 	}
-	w.due = now.Add(recheckEvery)
+	w.due = now.Truncate(recheckEvery).Add(recheckEvery) // all together, so that they share what they ask for
 	if w.note.Judged.IsZero() {
 		w.note.Judged = now.UTC()
 		d.log.Warn("a node is silent", zap.String("node", w.node), zap.Time("since", w.note.Since), zap.String("host", w.note.Host),
