@@ -137,6 +137,7 @@ func (w *Writer) leaseLost(b batch) {
 			w.keys.sort(e)
 		}
 	}
+	w.announceLocked()
 	w.log.Info("the node's session ended before its record was written")
 }
 

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -72,3 +73,17 @@ func (v *TestView) Put(key, value string) {
 	v.watched(v.revision, []*clientv3.Event{{Type: clientv3.EventTypePut, Kv: &mvccpb.KeyValue{
 		Key: []byte("/eru/" + key), Value: []byte(value), ModRevision: v.revision}}})
 }
+
+// Elect returns once elected.
+func (s *Store) Elect(ctx context.Context, me Monitor, lease int64) (*Term, error) {
+	return s.campaign(ctx, me, lease)
+}
+
+// Revision is when a Term began.
+func (t *Term) Revision() int64 { return t.rev }
+
+// Resign ends a term.
+func (t *Term) Resign(ctx context.Context) { t.resign(ctx) }
+
+// OwnerRevision is that of the owner record as it was examined.
+func (r Remains) OwnerRevision() int64 { return r.owner }

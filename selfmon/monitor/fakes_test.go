@@ -216,6 +216,15 @@ func (b *bubble) says(want ...string) {
 	b.etcd.written = nil
 }
 
+func (b *bubble) forgot(want ...string) {
+	b.t.Helper()
+	b.etcd.mu.Lock()
+	defer b.etcd.mu.Unlock()
+	if !slices.Equal(b.etcd.forgot, want) {
+		b.t.Errorf("forgotten: %q, want %q", b.etcd.forgot, want)
+	}
+}
+
 func (b *bubble) guard(want float64) {
 	b.t.Helper()
 	families, err := b.reg.Gather()
