@@ -112,6 +112,9 @@ type node struct {
 	addr    netip.Addr
 	session *session
 	end     func()
+
+	mu   sync.Mutex
+	mute bool // it opens no session
 }
 
 // session is a lease that is held.
@@ -160,6 +163,10 @@ func (w *world) nodeAt(name string, addr netip.Addr) *node {
 	parts.Go(func() { _ = n.Run(ctx, func(context.Context, []status.Found) error { return nil }) })
 	parts.Go(func() {
 		for ctx.Err() == nil {
+			if n.muted() {
+				<-time.After(10 * time.Millisecond)
+				continue
+			}
 			_ = store.Hold(ctx, w.ttl, func(lease int64) { n.session.set(lease); n.say(status.NodeRunning) })
 			n.session.set(0)
 		}
@@ -169,6 +176,23 @@ func (w *world) nodeAt(name string, addr netip.Addr) *node {
 	w.eventually("the session of "+name, func() bool { lease, _ := n.session.Lease(); return lease != 0 })
 	n.settle()
 	return n
+}
+
+func (n *node) muted() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.mute
+}
+
+// setMute lets the agent live on without a session, as one does that cannot
+// reach etcd, or open one again.
+func (n *node) setMute(mute bool) {
+	n.mu.Lock()
+	n.mute = mute
+	n.mu.Unlock()
+	if lease, _ := n.session.Lease(); mute && lease != 0 {
+		n.w.server.Revoke(lease)
+	}
 }
 
 func (n *node) say(state string) {
