@@ -269,3 +269,30 @@ func TestStoppingStandsInANewSession(t *testing.T) {
 		}
 	})
 }
+
+// Who looks after others is told of each session, and of its end.
+func TestLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(HTTP{})
+		if lease, _ := r.Lease(); lease != 0 {
+			t.Errorf("lease %d before a session", lease)
+		}
+		_, changed := r.Lease()
+		go func() { _ = r.KeepSession(t.Context()) }()
+		<-changed
+		lease, changed := r.Lease()
+		if lease != 1 {
+			t.Errorf("lease %d", lease)
+		}
+		r.sessions.lost <- struct{}{}
+		<-changed
+		lease, changed = r.Lease()
+		if lease != 0 {
+			t.Errorf("lease %d after the session", lease)
+		}
+		<-changed
+		if lease, _ = r.Lease(); lease != 2 {
+			t.Errorf("lease %d of the next", lease)
+		}
+	})
+}
