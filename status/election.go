@@ -43,14 +43,10 @@ func (s *Store) Lead(ctx context.Context, me Monitor, lease int64, lead func(con
 			wait.reset()
 			err = t.serve(ctx, lead)
 		}
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, rpctypes.ErrLeaseNotFound):
-			return fmt.Errorf("%w: lease %x is not known to etcd", ErrSessionLost, lease)
-		case err != nil:
-			s.log.Debug("standing for election again", zap.Error(err))
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+			return unlessEnded(ctx, fmt.Errorf("%w: lease %x is not known to etcd", ErrSessionLost, lease))
 		}
+		s.log.Debug("standing for election again", zap.Error(err))
 		select {
 		case <-ctx.Done():
 			return nil

@@ -28,25 +28,33 @@ func (d *duty) write(ctx context.Context, w *ward) {
 		return
 	}
 	w.writing = true
-	epoch, remains := w.epoch, w.remains
+	remains := w.remains
+	d.act(ctx, w, func() error { return d.term.Rewrite(ctx, remains, entries) }, func(err error) {
+		w.writing = false
+		if err != nil {
+			d.unwritten(w, err)
+			return
+		}
+		for _, e := range entries {
+			d.written(w.patients[e.Key], e, wanted[e.Key])
+		}
+		d.write(ctx, w)
+	})
+}
+
+// act lets do change etcd aside, and then finish, if the ward is still the same.
+// A term that is over ends the duty.
+func (d *duty) act(ctx context.Context, w *ward, do func() error, finish func(error)) {
+	epoch := w.epoch
 	d.aside(ctx, func() outcome {
-		err := d.term.Rewrite(ctx, remains, entries)
+		err := do()
 		return func() error {
 			if errors.Is(err, status.ErrOver) {
 				return err
 			}
-			if d.wards[w.node] != w || w.epoch != epoch {
-				return nil
+			if d.wards[w.node] == w && w.epoch == epoch {
+				finish(err)
 			}
-			w.writing = false
-			if err != nil {
-				d.unwritten(w, err)
-				return nil
-			}
-			for _, e := range entries {
-				d.written(w.patients[e.Key], e, wanted[e.Key])
-			}
-			d.write(ctx, w)
 			return nil
 		}
 	})
@@ -77,32 +85,22 @@ func (d *duty) written(p *patient, e status.Entry, wanted *status.Status) {
 }
 
 // outlived forgets a node that has been silent for longer than the janitor
-// waits.
-func (d *duty) outlived(ctx context.Context, w *ward, now time.Time) error {
-	if d.cfg.ForgetAfter == 0 || now.Sub(w.note.Since) < d.cfg.ForgetAfter || w.note.Host != status.HostSilent {
-		return nil
+// waits, with its host.
+func (d *duty) outlived(ctx context.Context, w *ward, now time.Time) {
+	overdue := d.cfg.ForgetAfter > 0 && now.Sub(w.note.Since) >= d.cfg.ForgetAfter
+	if !overdue || w.note.Judged.IsZero() || w.note.Host != status.HostSilent {
+		return
 	}
 	w.asking = true
-	epoch, remains := w.epoch, w.remains
-	d.aside(ctx, func() outcome {
-		err := d.term.Forget(ctx, remains)
-		return func() error {
-			switch {
-			case errors.Is(err, status.ErrOver):
-				return err
-			case d.wards[w.node] != w || w.epoch != epoch:
-				return nil
-			}
-			w.asking = false
-			if err != nil {
-				d.log.Warn("a node that is gone could not be forgotten; it is tried again", zap.String("node", w.node), zap.Error(err))
-				return nil
-			}
-			d.log.Info("a node that has been silent for long is forgotten", zap.String("node", w.node), zap.Time("since", w.note.Since))
-			w.noted = false // the note went with it
-			d.drop(w)
-			return nil
+	remains := w.remains
+	d.act(ctx, w, func() error { return d.term.Forget(ctx, remains) }, func(err error) {
+		w.asking = false
+		if err != nil {
+			d.log.Warn("a node that is gone could not be forgotten; it is tried again", zap.String("node", w.node), zap.Error(err))
+			return
 		}
+		d.log.Info("a node that has been silent for long is forgotten", zap.String("node", w.node), zap.Time("since", w.note.Since))
+		w.noted = false // the note went with it
+		d.drop(w)
 	})
-	return nil
 }

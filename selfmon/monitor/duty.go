@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/status"
 )
 
@@ -270,34 +269,4 @@ func (d *duty) writeNotes(ctx context.Context, now time.Time) {
 			return nil
 		}
 	})
-}
-
-// verdict acts on what a probe of a patient found out, and says whether more is
-// to be done.
-func (d *duty) verdict(ctx context.Context, r healthcheck.Result) bool {
-	p, ok := d.cases[r.ID]
-	if !ok || p.ward.epoch != r.Epoch || r.Void {
-		return false
-	}
-	return d.treat(ctx, p, r)
-}
-
-// attend lets a patient be probed at its own interval.
-func (d *duty) attend(p *patient) {
-	if p.job != "" {
-		return
-	}
-	k := p.entry.Key
-	p.job = k.App + "/" + k.Entrypoint + "/" + k.Node + "/" + k.ID
-	d.cases[p.job] = p
-	d.checks.Set(healthcheck.Job{ID: p.job, Epoch: p.ward.epoch, Check: p.check, Target: p.target})
-}
-
-func (d *duty) release(p *patient) {
-	if p.job == "" {
-		return
-	}
-	d.checks.Remove(p.job)
-	delete(d.cases, p.job)
-	p.job = ""
 }

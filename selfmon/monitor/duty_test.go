@@ -272,7 +272,9 @@ func TestTheNextMonitorGoesOn(t *testing.T) {
 		b.says("n1/c unhealthy surrogate")
 		since := b.etcd.text()
 		b.stop()
-		<-b.ended
+		if err := <-b.ended; err != nil {
+			t.Error(err)
+		}
 		b.checks.jobs = map[string]healthcheck.Job{}
 		b.begin(monitor.Config{Node: "n3", MaxLost: 0.34, HostPorts: []uint16{22}})
 		elapse(3 * time.Second)

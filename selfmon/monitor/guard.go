@@ -146,7 +146,7 @@ func each[T any](ctx context.Context, list []T, do func(T) error) error {
 func (d *duty) together(now time.Time) int {
 	n := 0
 	for _, w := range d.wards {
-		if w.note.Judged.IsZero() && d.waits(*w, w.remains, now) <= 0 {
+		if w.note.Judged.IsZero() && d.leftAlone(w.note, w.remains, now) <= 0 {
 			n++
 		}
 	}

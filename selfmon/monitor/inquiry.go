@@ -5,134 +5,104 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/status"
 )
 
-const (
-	// again is when a node is asked about anew that could not be judged.
-	again = time.Second
-	// recheckEvery is how often the host of a silent node is asked, while
-	// anything depends on it.
-	recheckEvery = 5 * time.Second
-	// lookEvery is how often a node of which nothing is left to be lost is looked
-	// up: it may have been forgotten.
-	lookEvery = time.Minute
-	// stirred is how long a node is left alone whose owner record has moved: its
-	// agent lives and writes, and has only no session yet.
-	stirred = 10 * time.Second
-)
-
-// answer is what an inquiry about a silent node found.
-type answer struct {
-	remains  status.Remains
-	patients map[status.Key]*patient // nil: the statuses had been read before, or were not asked for
-	answers  map[netip.AddrPort]bool
-	hosts    []netip.AddrPort // of these, what stands for the host
-	fit      bool             // this host was fit to ask
-	outlook  outlook
-	asked    bool // the host and the containers were asked
+// question is an inquiry about a silent node, as it was when that began.
+type question struct {
+	node   string
+	note   status.Silence
+	far    bool             // the host and the containers are asked, and not etcd alone
+	known  bool             // the statuses have been read before
+	places []netip.AddrPort // of the containers, if so
 }
 
-// hostAnswers says whether anything came from the host's address. One that is
-// not known cannot be said not to.
+// answer is what an inquiry found.
+type answer struct {
+	remains  status.Remains
+	patients map[status.Key]*patient // nil: the statuses were not read
+	answers  map[netip.AddrPort]bool
+	asked    bool // the host and the containers were
+	fit      bool // this host was fit to ask
+	outlook  outlook
+}
+
+// hostAnswers says whether anything came from the host's address. Of one that is
+// not known that cannot be denied.
 func (a answer) hostAnswers(host netip.Addr) bool {
-	if !host.IsValid() {
-		return true
-	}
 	for place, answered := range a.answers {
 		if answered && place.Addr() == host {
 			return true
 		}
 	}
-	return false
+	return !host.IsValid()
 }
 
-// inquire asks etcd, and unless the guard is up or nothing depends on it the host
-// and the containers, about a silent node.
+// inquire asks about a silent node. Too many of them are not asked about
+// themselves, and neither is one of which nothing is left to be lost.
 func (d *duty) inquire(ctx context.Context, w *ward) {
-	w.asking = true
-	known, epoch := *w, w.epoch
-	ask := d.crowd == ""
+	q := question{node: w.node, note: w.note, known: w.read, far: d.crowd == ""}
 	if !w.note.Judged.IsZero() {
-		ask = !w.read || !w.idle()
+		q.far = !w.read || !w.idle()
 	}
-	var places []netip.AddrPort
 	for _, p := range w.patients {
-		places = append(places, p.places...)
+		q.places = append(q.places, p.places...)
 	}
+	w.asking = true
+	epoch := w.epoch
 	d.aside(ctx, func() outcome {
-		a, err := d.ask(ctx, known, ask, places)
+		a, err := d.ask(ctx, q)
 		return func() error {
-			if d.wards[w.node] != w || w.epoch != epoch {
-				return nil // it is back, and perhaps silent again
+			if d.wards[w.node] == w && w.epoch == epoch { // else it is back, and perhaps silent again
+				w.asking = false
+				d.answered(ctx, w, a, err)
 			}
-			w.asking = false
-			return d.answered(ctx, w, a, err)
+			return nil
 		}
 	})
 }
 
-// ask is an inquiry's work, away from the owning goroutine: w is a copy.
-func (d *duty) ask(ctx context.Context, w ward, far bool, places []netip.AddrPort) (answer, error) {
-	r, err := d.term.Examine(ctx, w.node)
-	a := answer{remains: r, fit: true}
-	if err != nil || !far || d.waits(w, r, time.Now()) > 0 {
+// ask looks first whether the node is silent, and then asks everybody at once.
+func (d *duty) ask(ctx context.Context, q question) (answer, error) {
+	r, err := d.term.Examine(ctx, q.node)
+	a := answer{remains: r}
+	if err != nil || !q.far || r.Present || !r.Known() || !r.Owner.Session || d.leftAlone(q.note, r, time.Now()) > 0 {
 		return a, err
 	}
-	w.remains = r
-	host := w.host()
+	host := address(r)
+	var all sync.WaitGroup
 	var hostAnswers map[netip.AddrPort]bool
-	var fit bool
-	var view outlook
-	var viewErr error
-	asked := make(chan struct{})
-	d.work.Go(func() {
-		defer close(asked)
-		looked := make(chan struct{})
-		d.work.Go(func() {
-			defer close(looked)
-			view, viewErr = d.outlooks.join(ctx, w.node)
-		})
-		hostAnswers, fit = d.network.Ask(ctx, d.hostPlaces(host))
-		<-looked
-	})
-	if !w.read {
+	var hostFit bool
+	var lookErr error
+	all.Go(func() { hostAnswers, hostFit = d.network.Ask(ctx, d.hostPlaces(host)) })
+	all.Go(func() { a.outlook, lookErr = d.outlooks.join(ctx, q.node) })
+	if !q.known {
 		a.patients, err = d.admit(ctx, r, host)
-		places = nil
 		for _, p := range a.patients {
-			places = append(places, p.places...)
+			q.places = append(q.places, p.places...)
 		}
 	}
-	answers, fitToo := d.network.Ask(ctx, distinct(places))
-	<-asked
-	if err := errors.Join(err, viewErr); err != nil {
-		return a, err
-	}
+	a.answers, a.fit = d.network.Ask(ctx, distinct(q.places))
+	all.Wait()
 	for place, answered := range hostAnswers {
-		answers[place] = answers[place] || answered
+		a.answers[place] = a.answers[place] || answered
 	}
-	a.answers, a.fit, a.outlook, a.asked = answers, fit && fitToo, view, true
-	return a, nil
+	a.asked, a.fit = true, a.fit && hostFit
+	return a, errors.Join(err, lookErr)
 }
 
-func distinct(places []netip.AddrPort) []netip.AddrPort {
-	slices.SortFunc(places, netip.AddrPort.Compare)
-	return slices.Compact(places)
-}
-
-func (d *duty) hostPlaces(host netip.Addr) []netip.AddrPort {
-	var places []netip.AddrPort
-	if host.IsValid() {
-		for _, port := range d.cfg.HostPorts {
-			places = append(places, netip.AddrPortFrom(host, port))
-		}
+// leftAlone is for how long nobody asks about a node: its agent said that it
+// stops, and has its grace.
+func (d *duty) leftAlone(note status.Silence, r status.Remains, now time.Time) time.Duration {
+	if !note.Judged.IsZero() || !r.Owner.Stopping {
+		return 0
 	}
-	return places
+	return note.Since.Add(d.cfg.Grace).Sub(now)
 }
 
 // admit reads the statuses of a node, and how each is asked from here.
@@ -152,6 +122,7 @@ func (d *duty) admit(ctx context.Context, r status.Remains, host netip.Addr) (ma
 	return patients, nil
 }
 
+// patient is asked from here if all its places lie on the way to its host.
 func (d *duty) patient(e status.Entry, host netip.Addr) *patient {
 	p := &patient{entry: e}
 	if len(e.Status.Check) == 0 || !host.IsValid() {
@@ -162,137 +133,36 @@ func (d *duty) patient(e status.Entry, host netip.Addr) *patient {
 		d.log.Info("a container of a silent node cannot be asked from here", zap.String("name", e.Status.Name), zap.Error(err))
 		return p
 	}
-	for _, place := range target.Places() {
-		if !d.network.Along(host, place.Addr()) {
-			return p
-		}
+	places := target.Places()
+	if slices.ContainsFunc(places, func(place netip.AddrPort) bool { return !d.network.Along(host, place.Addr()) }) {
+		return p
 	}
-	p.check, p.target, p.places = check, target, target.Places()
+	p.check, p.target, p.places = check, target, places
 	return p
 }
 
-// waits is how long a node that was examined is left alone: for its grace, or
-// because its agent gave a sign of life.
-func (d *duty) waits(w ward, r status.Remains, now time.Time) time.Duration {
-	if !w.note.Judged.IsZero() {
-		return 0
-	}
-	if !r.Owner.Stopping {
-		return 0
-	}
-	return w.note.Since.Add(d.cfg.Grace).Sub(now)
-}
-
-// answered acts on an inquiry's outcome.
-func (d *duty) answered(ctx context.Context, w *ward, a answer, err error) error {
-	now := time.Now()
-	w.due = now.Add(again)
+// address is where other hosts reach the node.
+func address(r status.Remains) netip.Addr {
+	addr, err := netip.ParseAddr(r.Owner.Address)
 	if err != nil {
-		d.log.Warn("a silent node cannot be looked into; it is tried again", zap.String("node", w.node), zap.Error(err))
-		return nil
+		return netip.Addr{}
 	}
-	r := a.remains
-	switch {
-	case r.Present: // the watch is about to tell
-		return nil
-	case !r.Known(), !r.Owner.Session:
-		d.drop(w)
-		return nil
-	case w.remains.Known() && w.remains.Owner.Sequence != r.Owner.Sequence:
-		d.readmit(w, r, now.Add(stirred))
-		return nil
-	}
-	d.note(w)
-	w.remains = r
-	if wait := d.waits(*w, r, now); wait > 0 {
-		w.due = now.Add(wait)
-		return nil
-	}
-	if a.patients != nil {
-		w.patients, w.read = a.patients, true
-		for _, p := range w.patients {
-			p.ward = w
-		}
-	}
-	switch {
-	case !a.asked && w.read && w.idle() && !w.note.Judged.IsZero():
-		w.due = now.Add(lookEvery)
-		return d.outlived(ctx, w, now)
-	case !a.asked: // it is when the guard is down
-		w.due = now.Add(lookEvery)
-		return nil
-	case d.held(w, a):
-		return nil
-	}
-	return d.sentence(ctx, w, a, now)
+	return addr
 }
 
-// note writes down that a node is silent.
-func (d *duty) note(w *ward) {
-	if !w.noted {
-		w.noted = true
-		note := w.note
-		d.notes[w.node] = &note
+// hostPlaces are where a host is asked itself.
+func (d *duty) hostPlaces(host netip.Addr) []netip.AddrPort {
+	if !host.IsValid() {
+		return nil
 	}
+	var places []netip.AddrPort
+	for _, port := range d.cfg.HostPorts {
+		places = append(places, netip.AddrPortFrom(host, port))
+	}
+	return places
 }
 
-// readmit begins anew with a node of which something else stands in etcd than
-// was read.
-func (d *duty) readmit(w *ward, r status.Remains, due time.Time) {
-	for _, p := range w.patients {
-		d.release(p)
-	}
-	d.epoch++
-	w.epoch, w.remains, w.read, w.patients, w.due = d.epoch, r, false, nil, due
-	w.asking, w.writing = false, false
-}
-
-// sentence judges a node, and writes what follows.
-func (d *duty) sentence(ctx context.Context, w *ward, a answer, now time.Time) error {
-	host := w.note.Host
-	for _, p := range w.judge(a, d.cfg.Node, now) {
-		d.attend(p)
-	}
-	w.due = now.Truncate(recheckEvery).Add(recheckEvery) // all together, so that they share what they ask for
-	if w.note.Judged.IsZero() {
-		w.note.Judged = now.UTC()
-		d.log.Warn("a node is silent", zap.String("node", w.node), zap.Time("since", w.note.Since), zap.String("host", w.note.Host),
-			zap.Int("containers", len(w.patients)))
-	}
-	if w.note.Host != host {
-		note := w.note
-		d.notes[w.node] = &note
-	}
-	d.write(ctx, w)
-	return nil
-}
-
-// treat acts on a verdict about one patient, and says whether it asks for an
-// inquiry.
-func (d *duty) treat(ctx context.Context, p *patient, r healthcheck.Result) bool {
-	v, w := r.Verdict, p.ward
-	switch {
-	case v.Pass:
-		p.suspect = nil
-		p.pass(d.cfg.Node, r.At)
-	case p.status().State != status.StateHealthy:
-	case plain(v.Reason):
-		p.fail(v, d.cfg.Node, r.At)
-	default: // it may be the host, or this one's network
-		p.suspect = &v
-		w.due = time.Now()
-		return !w.asking
-	}
-	d.write(ctx, w)
-	return false
-}
-
-// plain says that a container said no itself.
-func plain(reason healthcheck.Reason) bool {
-	switch reason {
-	case healthcheck.ReasonTimeout, healthcheck.ReasonUnreachable, healthcheck.ReasonReset, healthcheck.ReasonAgent:
-		return false
-	default:
-		return true
-	}
+func distinct(places []netip.AddrPort) []netip.AddrPort {
+	slices.SortFunc(places, netip.AddrPort.Compare)
+	return slices.Compact(places)
 }

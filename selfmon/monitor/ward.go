@@ -68,13 +68,12 @@ func (p *patient) reached(answers map[netip.AddrPort]bool) bool {
 	return false
 }
 
-// host is where the silent node is asked itself.
-func (w *ward) host() netip.Addr {
-	addr, err := netip.ParseAddr(w.remains.Owner.Address)
-	if err != nil {
-		return netip.Addr{}
+// admit takes in the containers that were read.
+func (w *ward) admit(patients map[status.Key]*patient) {
+	w.patients, w.read = patients, true
+	for _, p := range patients {
+		p.ward = w
 	}
-	return addr
 }
 
 // idle says that there is nothing left which the host's silence could take down.
@@ -90,7 +89,7 @@ func (w *ward) idle() bool {
 // judge decides what an answered inquiry means for each patient: it becomes lost
 // or unhealthy, or it is returned, because it is to be probed from now on.
 func (w *ward) judge(a answer, by string, at time.Time) []*patient {
-	hostAnswers := a.hostAnswers(w.host())
+	hostAnswers := a.hostAnswers(address(w.remains))
 	w.note.Host = status.HostAnswers
 	if !hostAnswers {
 		w.note.Host = status.HostSilent
