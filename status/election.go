@@ -29,8 +29,9 @@ var errWatchEnded = errors.New("etcd ended the watch")
 
 // Lead makes the holder of lease a candidate for selfmon/active. Whenever it is
 // elected it runs lead, whose ctx ends once somebody else may be; when lead
-// returns it resigns. Lead returns nil when ctx ends, and ErrSessionLost when the
-// lease has. Everything else is tried again.
+// returns it resigns. Lead returns nil when ctx ends, and ErrSessionLost when it
+// would be elected and the lease is gone; who holds the session knows that before.
+// Everything else is tried again.
 //
 // All candidates watch that one key. What a monitor writes is fenced by the
 // revision at which the key was made (Term), so one that does not know yet that
