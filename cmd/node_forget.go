@@ -31,11 +31,18 @@ stop that first. If an agent of that name comes back it begins anew.`,
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(c.OutOrStdout(), "node %s is forgotten, and %d containers with it\n", args[0], n)
+				_, err = fmt.Fprintf(c.OutOrStdout(), "node %s is forgotten, and %s with it\n", args[0], plural(n, "container"))
 				return err
 			})
 		},
 	}
 	l.AddTo(c.Flags(), "etcd.")
 	return c
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
