@@ -354,7 +354,7 @@ func (e *etcd) Rewrite(_ context.Context, r status.Remains, entries []status.Ent
 		if e.over {
 			return status.ErrOver
 		}
-		if e.living[r.Node] || e.owners[r.Node] != r.Owner {
+		if e.living[r.Node] || e.owners[r.Node].Sequence != r.Owner.Sequence {
 			return status.ErrStirred
 		}
 		for _, entry := range entries {
