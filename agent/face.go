@@ -19,7 +19,7 @@ func (l *life) heed(wish string, was face, now time.Time) {
 		return
 	case l.wish == "" && wish != "":
 		l.wished = now
-	case l.wish != "" && wish == "" && s.State.Running():
+	case l.wish != "" && wish == "" && l.runs():
 		s.Since = now
 		if s.State == status.StateDraining {
 			s.Since = was.since
@@ -46,7 +46,7 @@ func (l *life) face() face {
 	s := &l.status
 	own := face{s.State, s.Reason, s.Detail, s.Since}
 	switch {
-	case l.wish == "" || !s.State.Running():
+	case l.wish == "" || !l.runs():
 	case s.State == status.StateDraining:
 		if l.wished.Before(own.since) {
 			own.since = l.wished
