@@ -12,6 +12,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"github.com/projecteru2/eru-agent/e2e/network"
 )
 
 // Cluster is one or more members that are processes of their own, each on a
@@ -30,7 +32,7 @@ type Member struct {
 
 	cluster *Cluster
 	place   place
-	host    *host
+	host    *network.Host
 	process process
 	up      bool
 	client  *clientv3.Client
@@ -41,15 +43,31 @@ type Member struct {
 // ip of iproute2.
 func StartCluster(t testing.TB, program string, members, quota int) *Cluster {
 	t.Helper()
+	w, err := network.New(members)
+	t.Cleanup(func() {
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return StartClusterOn(t, program, w.Hosts, quota)
+}
+
+// StartClusterOn is StartCluster with a member on each of hosts that there are
+// already.
+func StartClusterOn(t testing.TB, program string, hosts []*network.Host, quota int) *Cluster {
+	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
 		t.Fatalf("this test needs etcd as a program (Debian: apt-get install etcd-server): %v", err)
 	}
 	c := &Cluster{t: t, program: path, quota: quota}
 	dir := t.TempDir()
-	for i, h := range newNetwork(t, members) {
+	for i, h := range hosts {
 		name := fmt.Sprintf("m%d", i)
-		m := &Member{Name: name, cluster: c, host: h, place: place{dir: filepath.Join(dir, name), client: h.address + ":2379", peer: h.address + ":2380"}}
+		m := &Member{Name: name, cluster: c, host: h, place: place{dir: filepath.Join(dir, name), client: h.Address + ":2379", peer: h.Address + ":2380"}}
 		c.Members = append(c.Members, m)
 		t.Cleanup(m.end)
 	}
@@ -134,7 +152,7 @@ func (m *Member) Start() {
 	if m.up {
 		return
 	}
-	if err := m.process.launch(m.host.command(m.cluster.program, m.args()...)); err != nil {
+	if err := m.process.launch(m.host.Command(m.cluster.program, m.args()...)); err != nil {
 		m.cluster.t.Fatalf("starting etcd: %v", err)
 	}
 	m.up = true
@@ -179,14 +197,27 @@ func (m *Member) signal(sig syscall.Signal) {
 }
 
 // Cut loses every packet from and to the member, without a word to anybody.
-func (m *Member) Cut() { m.host.cut() }
+func (m *Member) Cut() { m.must(m.host.Cut()) }
 
 // CutPeers loses every packet between the member and the others; clients still
 // reach it.
-func (m *Member) CutPeers() { m.host.cutPeers() }
+func (m *Member) CutPeers() {
+	for _, other := range m.cluster.Members {
+		if other != m {
+			m.must(m.host.CutFrom(other.host))
+		}
+	}
+}
 
 // Heal ends Cut and CutPeers.
-func (m *Member) Heal() { m.host.heal() }
+func (m *Member) Heal() { m.must(m.host.Heal()) }
+
+func (m *Member) must(err error) {
+	m.cluster.t.Helper()
+	if err != nil {
+		m.cluster.t.Fatal(err)
+	}
+}
 
 func (m *Member) end() {
 	if m.client != nil {
