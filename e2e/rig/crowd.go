@@ -20,15 +20,16 @@ import (
 type Crowd struct {
 	*dockertest.Server
 
-	port    string
-	probed  atomic.Int64
-	wg      sync.WaitGroup
-	mu      sync.Mutex
-	tls     *tls.Config
-	modes   map[string]string // by address
-	pulses  map[string]pulse  // by address
-	waiting map[net.Conn]struct{}
-	ended   bool
+	port      string
+	probed    atomic.Int64
+	wg        sync.WaitGroup
+	mu        sync.Mutex
+	tls       *tls.Config
+	modes     map[string]string // by address
+	pulses    map[string]pulse  // by address
+	listeners []net.Listener
+	waiting   map[net.Conn]struct{}
+	ended     bool
 }
 
 // NewCrowd starts a fake Docker without containers; it ends with the test.
@@ -38,19 +39,44 @@ func NewCrowd(t testing.TB, cfg dockertest.Config) *Crowd {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return NewCrowdAt(t, cfg, l)
+}
+
+// NewCrowdAt is NewCrowd with containers that answer where l listens, on another host, say.
+func NewCrowdAt(t testing.TB, cfg dockertest.Config, l net.Listener) *Crowd {
+	t.Helper()
 	secure, err := rogue.SelfSigned()
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &Crowd{Server: dockertest.New(t, cfg), tls: secure, modes: map[string]string{}, pulses: map[string]pulse{}, waiting: map[net.Conn]struct{}{}}
 	_, c.port, _ = net.SplitHostPort(l.Addr().String())
-	c.wg.Go(func() { c.accept(l) })
-	t.Cleanup(func() {
-		_ = l.Close()
-		c.hangUp()
-		c.wg.Wait()
-	})
+	c.Answer(l)
+	t.Cleanup(c.Quit)
 	return c
+}
+
+// Answer begins to answer where l listens too, also after Quit.
+func (c *Crowd) Answer(l net.Listener) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.listeners, c.ended = append(c.listeners, l), false
+	c.wg.Go(func() { c.accept(l) })
+}
+
+// Quit closes every port and connection, as processes do that are gone. To Docker the containers still run.
+func (c *Crowd) Quit() {
+	c.mu.Lock()
+	c.ended = true
+	for _, l := range c.listeners {
+		_ = l.Close()
+	}
+	c.listeners = nil
+	for conn := range c.waiting {
+		_ = conn.Close()
+	}
+	c.mu.Unlock()
+	c.wg.Wait()
 }
 
 // Labels are those of a container of app that is probed over HTTP where the crowd answers.
@@ -160,13 +186,4 @@ func (c *Crowd) leave(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.waiting, conn)
-}
-
-func (c *Crowd) hangUp() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ended = true
-	for conn := range c.waiting {
-		_ = conn.Close()
-	}
 }

@@ -63,6 +63,14 @@ func (r *Rig) CrowdNodeUnder(t testing.TB, crowd *Crowd, endpoint, prefix string
 	return n
 }
 
+// Beside makes another node of the same etcd and prefix, which the same witness sees; its containers are the crowd.
+func (n *Node) Beside(crowd *Crowd) *Node {
+	return &Node{
+		Rig: n.Rig, Witness: n.Witness, Name: n.Rig.name("node"), Prefix: n.Prefix, t: n.t, etcd: n.etcd,
+		own: []string{"--docker.endpoint", crowd.Endpoint()},
+	}
+}
+
 func (r *Rig) node(t testing.TB, endpoint, prefix string, cfg clientv3.Config) *Node {
 	t.Helper()
 	if len(cfg.Endpoints) == 0 {
