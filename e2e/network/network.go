@@ -70,20 +70,22 @@ func (w *Network) plug(i int, address netip.Addr) error {
 	four := address.As4()
 	h := &Host{Address: address.String(), network: w, port: "p" + strconv.Itoa(i), device: "eth0",
 		hardware: fmt.Sprintf("02:00:%02x:%02x:%02x:%02x", four[0], four[1], four[2], four[3])}
-	peer := strconv.Itoa(os.Getpid())
+	cable := []string{"-n", w.hub, "link", "add", h.port, "type", "veth", "peer", "name", h.device}
 	if i == 0 {
+		// From here, because a process's namespace is that of its first thread, which may be on a visit.
 		h.device = "eru" + w.id
+		cable = []string{"link", "add", h.device, "type", "veth", "peer", "name", h.port, "netns", w.hub}
 		w.here = h
 	} else {
 		h.namespace = fmt.Sprintf("%s-%d", w.hub, i)
-		peer = h.namespace
 		if err := w.namespace(h.namespace); err != nil {
 			return err
 		}
+		cable = append(cable, "netns", h.namespace)
 		w.Hosts = append(w.Hosts, h)
 	}
 	for _, args := range [][]string{
-		{"-n", w.hub, "link", "add", h.port, "type", "veth", "peer", "name", h.device, "netns", peer},
+		cable,
 		{"-n", w.hub, "link", "set", h.port, "master", "switch", "up"},
 		h.on("link", "set", h.device, "address", h.hardware),
 		h.on("addr", "add", h.Address+"/28", "dev", h.device),
