@@ -8,32 +8,67 @@ import (
 	"time"
 )
 
-// Markdown writes the tables as docs/performance.md has them: the figures with
+// Markdown writes the tables as the pages in docs have them: the figures with
 // their limits, and what the whole agent costs over size and interval.
 func (r *Report) Markdown(path string) error {
 	var b strings.Builder
-	m := r.Machine
-	fmt.Fprintf(&b, "Of %s, on %d shared virtual cores (%s) with %.0f GB, Linux %s, %s, etcd %s with one member; nothing else ran. Medians, with the least and the most of several rounds.\n",
-		r.Date.Format(time.DateOnly), m.CPUs, m.Model, float64(m.Memory)/(1<<30), release(m.Kernel), m.Go, r.Etcd)
+	m, members := r.Machine, "one member"
+	if r.Members > 1 {
+		members = fmt.Sprintf("%d members", r.Members)
+	}
+	fmt.Fprintf(&b, "Of %s, on %d shared virtual cores (%s) with %.0f GB, Linux %s, %s, etcd %s with %s; nothing else ran. Medians, with the least and the most of several rounds.\n",
+		r.Date.Format(time.DateOnly), m.CPUs, m.Model, float64(m.Memory)/(1<<30), release(m.Kernel), m.Go, r.Etcd, members)
 	for _, group := range r.groups() {
-		fmt.Fprintf(&b, "\n| %s | agent | yardstick | ratio | at most | |\n| --- | --- | --- | --- | --- | --- |\n", group)
+		b.WriteString("\n" + r.head(group))
 		for _, f := range r.Figures {
 			if f.Group == group {
-				c := f.cells()
-				theirs := strings.TrimSpace(c[2] + " " + c[3])
-				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", strings.ReplaceAll(join(c[0], c[7]), "|", `\|`), c[1], theirs, c[4], c[5], c[6])
+				b.WriteString(r.line(f))
 			}
 		}
 	}
-	b.WriteString("\n| probes | containers | every | agent | of a core | memory | to Docker | to etcd | beside it, per probe |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
-	for _, p := range r.Points {
-		fmt.Fprintf(&b, "| %s | %d | %s s | %s a probe | %.1f %% | %.0f MB | %s calls in %.0f s | %s puts | %s |\n",
-			p.Kind, p.N, short(p.Interval), number(p.PerProbe, "us"), p.CPU/10, p.Resident, short(p.Docker), p.Span, short(p.Puts), sticks(p.Sticks))
+	b.WriteString(r.points())
+	for _, s := range r.Skipped {
+		fmt.Fprintf(&b, "\nNot measured: %s.\n", s)
 	}
 	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 		return fmt.Errorf("writing the tables: %w", err)
 	}
 	return nil
+}
+
+// compared says whether there is any yardstick.
+func (r *Report) compared() bool {
+	return slices.ContainsFunc(r.Figures, func(f Figure) bool { return f.Stick != "" })
+}
+
+func (r *Report) head(group string) string {
+	if !r.compared() {
+		return fmt.Sprintf("| %s | measured | at most | |\n| --- | --- | --- | --- |\n", group)
+	}
+	return fmt.Sprintf("| %s | agent | yardstick | ratio | at most | |\n| --- | --- | --- | --- | --- | --- |\n", group)
+}
+
+func (r *Report) line(f Figure) string {
+	c := f.cells()
+	what := strings.ReplaceAll(join(c[0], c[7]), "|", `\|`)
+	if !r.compared() {
+		return fmt.Sprintf("| %s | %s | %s | %s |\n", what, c[1], c[5], c[6])
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", what, c[1], strings.TrimSpace(c[2]+" "+c[3]), c[4], c[5], c[6])
+}
+
+// points is the table of sizes and intervals; "" if there are none.
+func (r *Report) points() string {
+	if len(r.Points) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("\n| probes | containers | every | agent | of a core | memory | to Docker | to etcd | beside it, per probe |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	for _, p := range r.Points {
+		fmt.Fprintf(&b, "| %s | %d | %s s | %s a probe | %.1f %% | %.0f MB | %s calls in %.0f s | %s puts | %s |\n",
+			p.Kind, p.N, short(p.Interval), number(p.PerProbe, "us"), p.CPU/10, p.Resident, short(p.Docker), p.Span, short(p.Puts), sticks(p.Sticks))
+	}
+	return b.String()
 }
 
 func join(what, note string) string {

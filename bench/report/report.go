@@ -18,6 +18,7 @@ type Report struct {
 	Command string        `json:"command"`
 	Machine Machine       `json:"machine"`
 	Etcd    string        `json:"etcd"`
+	Members int           `json:"members,omitempty"` // of etcd, if more than one
 	Agent   string        `json:"agent"`
 	Figures []Figure      `json:"figures"`
 	Points  []Point       `json:"points"`

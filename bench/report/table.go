@@ -20,10 +20,14 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, group := range r.groups() {
-		_, _ = fmt.Fprintf(table, "\n%s\tOURS\tYARDSTICK\t\tRATIO\tAT MOST\t\t\n", strings.ToUpper(group))
+		title := strings.ToUpper(group) + "\tOURS\tYARDSTICK\t\tRATIO\tAT MOST\t\t"
+		if !r.compared() {
+			title = strings.ToUpper(group) + "\tMEASURED\tAT MOST\t\t"
+		}
+		_, _ = fmt.Fprintf(table, "\n%s\n", title)
 		for _, f := range r.Figures {
 			if f.Group == group {
-				_, _ = fmt.Fprintln(table, strings.Join(f.cells(), "\t"))
+				_, _ = fmt.Fprintln(table, strings.Join(r.columns(f), "\t"))
 			}
 		}
 	}
@@ -42,6 +46,15 @@ func (r *Report) groups() []string {
 		}
 	}
 	return groups
+}
+
+// columns are those that the report has anything for.
+func (r *Report) columns(f Figure) []string {
+	c := f.cells()
+	if !r.compared() {
+		c = slices.Delete(c, 2, 5)
+	}
+	return c
 }
 
 func (f Figure) cells() []string {

@@ -30,7 +30,7 @@ func (s *Stage) Bare(ctx context.Context, c *Crowd) (*Bare, error) {
 		w.End()
 		return nil, err
 	}
-	if _, err = b.process.line(ctx); err != nil {
+	if _, err = b.process.Line(ctx); err != nil {
 		b.End()
 		return nil, err
 	}
@@ -50,6 +50,6 @@ func (b *Bare) Watch(ctx context.Context, pid int) (string, error) {
 	if _, err := fmt.Fprintf(b.process.in, "%s %d\n", key, pid); err != nil {
 		return "", fmt.Errorf("telling the bare client whom to watch: %w", err)
 	}
-	_, err := b.process.line(ctx)
+	_, err := b.process.Line(ctx)
 	return key, err
 }

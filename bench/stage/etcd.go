@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -17,40 +16,69 @@ import (
 	"go.uber.org/zap"
 )
 
-// Etcd is one member, which syncs to disk as etcd does.
+// Etcd is one member or several, which sync to disk as etcd does.
 type Etcd struct {
-	*Process
-	Endpoint string
+	Members  []*Member
+	Endpoint string // of each, with commas between
 	Client   *clientv3.Client
 	Version  string
 }
 
-func (s *Stage) startEtcd(ctx context.Context) (*Etcd, error) {
-	host := s.ownHost()
-	e := &Etcd{Endpoint: "http://" + host + ":2379"}
-	peer, data, log := "http://"+host+":2380", filepath.Join(s.dir, "etcd"), filepath.Join(s.dir, "etcd.log")
-	c := exec.Command(s.program("etcd"), "--name", "bench", "--data-dir", data, "--logger", "zap", "--log-level", "error",
-		"--log-outputs", log, "--quota-backend-bytes", strconv.Itoa(4<<30), "--listen-client-urls", e.Endpoint, "--advertise-client-urls", e.Endpoint,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "bench="+peer)
-	if err := s.nursery.start(c); err != nil {
-		return nil, err
+// Member is one of them.
+type Member struct {
+	*Process
+	Endpoint string
+}
+
+// Pid is the first member's.
+func (e *Etcd) Pid() int { return e.Members[0].Pid() }
+
+// Host is where a process is started: an address that is its own, and what
+// makes a command that runs there, as exec.Command does here.
+type Host struct {
+	Address string
+	Command func(program string, args ...string) *exec.Cmd
+}
+
+// here is this machine, at an address that nothing else uses.
+func (s *Stage) here() Host { return Host{s.ownHost(), exec.Command} }
+
+// StartEtcd starts a member on each host, as the stage's etcd.
+func (s *Stage) StartEtcd(ctx context.Context, hosts ...Host) error {
+	var all, endpoints []string
+	for i, h := range hosts {
+		all = append(all, fmt.Sprintf("m%d=http://%s:2380", i, h.Address))
+		endpoints = append(endpoints, "http://"+h.Address+":2379")
 	}
-	e.Process = &Process{cmd: c}
-	s.onClose(e.End)
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{e.Endpoint}, DialTimeout: time.Minute, Logger: zap.NewNop()})
+	e := &Etcd{Endpoint: strings.Join(endpoints, ",")}
+	for i, h := range hosts {
+		name := fmt.Sprintf("m%d", i)
+		peer, log := "http://"+h.Address+":2380", s.file("etcd-"+name+".log")
+		c := h.Command(s.program("etcd"), "--name", name, "--data-dir", s.file("etcd-"+name), "--logger", "zap", "--log-level", "error",
+			"--log-outputs", log, "--quota-backend-bytes", strconv.Itoa(4<<30), "--listen-client-urls", endpoints[i], "--advertise-client-urls", endpoints[i],
+			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", strings.Join(all, ","))
+		if err := s.nursery.start(c); err != nil {
+			return err
+		}
+		e.Members = append(e.Members, &Member{&Process{cmd: c}, endpoints[i]})
+		s.onClose(e.Members[i].End)
+	}
+	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: time.Minute, Logger: zap.NewNop()})
 	if err != nil {
-		return nil, fmt.Errorf("connecting to etcd: %w", err)
+		return fmt.Errorf("connecting to etcd: %w", err)
 	}
-	e.Client = client
+	e.Client, s.Etcd = client, e
 	s.onClose(func() { _ = client.Close() })
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	status, err := client.Status(ctx, e.Endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("waiting for etcd: %w: %s", err, tail(log))
+	for i, endpoint := range endpoints {
+		status, err := client.Status(ctx, endpoint)
+		if err != nil {
+			return fmt.Errorf("waiting for etcd: %w: %s", err, tail(s.file(fmt.Sprintf("etcd-m%d.log", i))))
+		}
+		e.Version = status.Version
 	}
-	e.Version = status.Version
-	return e, nil
+	return nil
 }
 
 // Counters are etcd's own, since it started.
@@ -70,11 +98,11 @@ func (c Counters) Minus(b Counters) Counters {
 // Counters reads them; that itself is no operation of the store but one read of
 // the revision.
 func (e *Etcd) Counters(ctx context.Context) (Counters, error) {
-	text, err := Get(ctx, e.Endpoint+"/metrics")
+	text, err := Get(ctx, e.Members[0].Endpoint+"/metrics")
 	if err != nil {
 		return Counters{}, err
 	}
-	status, err := e.Client.Status(ctx, e.Endpoint)
+	status, err := e.Client.Status(ctx, e.Members[0].Endpoint)
 	if err != nil {
 		return Counters{}, fmt.Errorf("asking etcd for its revision: %w", err)
 	}
@@ -131,5 +159,5 @@ func Get(ctx context.Context, url string) (string, error) {
 
 // Log is a file for what a process says.
 func (s *Stage) log(name string) (*os.File, error) {
-	return os.OpenFile(filepath.Join(s.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return os.OpenFile(s.file(name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }

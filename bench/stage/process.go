@@ -16,10 +16,11 @@ import (
 
 const pollEvery = 2 * time.Millisecond
 
-// The variables that make a copy of this program something else.
+// The variables that make a copy of this program something else. An agent in it
+// would take those that begin as its own do for its configuration.
 const (
-	RoleVar = "ERU_AGENT_BENCH_ROLE"
-	SpecVar = "ERU_AGENT_BENCH_SPEC"
+	RoleVar = "ERU_BENCH_ROLE"
+	SpecVar = "ERU_BENCH_SPEC"
 )
 
 // nursery starts all processes from one thread that lives as long as the stage:
@@ -82,22 +83,26 @@ func (p *Process) End() {
 }
 
 // launch starts a program that reads from us and prints to us.
-func (s *Stage) launch(path string, env []string, args ...string) (*Process, error) {
-	c := exec.Command(path, args...)
+func (s *Stage) launch(c *exec.Cmd, env ...string) (*Process, error) {
 	c.Env, c.Stderr = append(os.Environ(), env...), os.Stderr
 	in, err := c.StdinPipe()
 	if err != nil {
-		return nil, fmt.Errorf("starting %s: %w", path, err)
+		return nil, fmt.Errorf("starting %s: %w", c.Path, err)
 	}
 	out, err := c.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("starting %s: %w", path, err)
+		return nil, fmt.Errorf("starting %s: %w", c.Path, err)
 	}
 	return &Process{cmd: c, in: in, out: bufio.NewReader(out)}, s.nursery.start(c)
 }
 
 // child starts a copy of this program as something else.
 func (s *Stage) child(role string, spec any) (*Process, error) {
+	return s.ChildOn(Host{Command: exec.Command}, role, spec)
+}
+
+// ChildOn is child on a host.
+func (s *Stage) ChildOn(on Host, role string, spec any) (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
@@ -106,11 +111,11 @@ func (s *Stage) child(role string, spec any) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("telling the %s what to do: %w", role, err)
 	}
-	return s.launch(self, []string{RoleVar + "=" + role, SpecVar + "=" + string(text)})
+	return s.launch(on.Command(self), RoleVar+"="+role, SpecVar+"="+string(text), "TMPDIR="+s.dir)
 }
 
-// line is the next that the process prints.
-func (p *Process) line(ctx context.Context) (string, error) {
+// Line is the next that the process prints.
+func (p *Process) Line(ctx context.Context) (string, error) {
 	defer context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() })()
 	line, err := p.out.ReadString('\n')
 	if err != nil {
@@ -118,3 +123,6 @@ func (p *Process) line(ctx context.Context) (string, error) {
 	}
 	return line[:len(line)-1], nil
 }
+
+// Start starts a program that says nothing to us.
+func (s *Stage) Start(c *exec.Cmd) (*Process, error) { return s.launch(c, "TMPDIR="+s.dir) }

@@ -33,11 +33,37 @@ type Stage struct {
 	ends    []func()
 }
 
+// New makes an empty stage. In bin are programs.
+func New(bin string, programs ...string) (*Stage, error) {
+	s := &Stage{bin: bin, nursery: newNursery()}
+	s.onClose(s.nursery.end)
+	var err error
+	for _, program := range programs {
+		if _, err = os.Stat(s.program(program)); err != nil {
+			err = fmt.Errorf("finding the programs (`make bench` builds them): %w", err)
+			break
+		}
+	}
+	if err == nil {
+		if s.dir, err = os.MkdirTemp("", "eru-agent-bench-"); err != nil {
+			err = fmt.Errorf("making a place for files: %w", err)
+		}
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.onClose(func() { _ = os.RemoveAll(s.dir) })
+	return s, nil
+}
+
 // Open starts etcd and the targets. In bin are the programs eru-agent, etcd and
 // web.
 func Open(ctx context.Context, bin string) (*Stage, error) {
-	s := &Stage{bin: bin, nursery: newNursery()}
-	s.onClose(s.nursery.end)
+	s, err := New(bin, "eru-agent", "etcd", "web")
+	if err != nil {
+		return nil, err
+	}
 	if err := s.open(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -46,35 +72,33 @@ func Open(ctx context.Context, bin string) (*Stage, error) {
 }
 
 func (s *Stage) open(ctx context.Context) error {
-	for _, program := range []string{"eru-agent", "etcd", "web"} {
-		if _, err := os.Stat(s.program(program)); err != nil {
-			return fmt.Errorf("finding the programs (`make bench` builds them): %w", err)
-		}
-	}
 	var err error
-	if s.dir, err = os.MkdirTemp("", "eru-agent-bench-"); err != nil {
-		return fmt.Errorf("making a place for files: %w", err)
-	}
-	s.onClose(func() { _ = os.RemoveAll(s.dir) })
-	if s.Board, err = board.Create(s.boardFile()); err != nil {
+	if s.Board, err = board.Create(s.file("board")); err != nil {
 		return err
 	}
-	targets, err := s.child("target", target.Spec{Board: s.boardFile()})
+	if s.Port, err = s.Targets(ctx, s.here(), s.file("board")); err != nil {
+		return err
+	}
+	return s.StartEtcd(ctx, s.here())
+}
+
+// Targets starts what is probed on a host, and returns its port. It counts on a
+// board.
+func (s *Stage) Targets(ctx context.Context, on Host, board string) (uint16, error) {
+	targets, err := s.ChildOn(on, "target", target.Spec{Board: board})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	s.onClose(targets.End)
-	line, err := targets.line(ctx)
+	line, err := targets.Line(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	port, err := strconv.ParseUint(line, 10, 16)
 	if err != nil {
-		return fmt.Errorf("reading the targets' port: %w", err)
+		return 0, fmt.Errorf("reading the targets' port: %w", err)
 	}
-	s.Port = uint16(port)
-	s.Etcd, err = s.startEtcd(ctx)
-	return err
+	return uint16(port), nil
 }
 
 // Close ends everything, last first.
@@ -89,7 +113,8 @@ func (s *Stage) onClose(f func()) { s.ends = append(s.ends, f) }
 
 func (s *Stage) program(name string) string { return filepath.Join(s.bin, name) }
 
-func (s *Stage) boardFile() string { return filepath.Join(s.dir, "board") }
+// file is one of the run's own.
+func (s *Stage) file(name string) string { return filepath.Join(s.dir, name) }
 
 // unique is a name that nothing else of this run has.
 func (s *Stage) unique(what string) string {

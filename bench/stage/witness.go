@@ -29,6 +29,7 @@ type Witness struct {
 	done   chan struct{}
 
 	mu      sync.Mutex
+	heard   int // responses
 	sights  []Sight
 	changed chan struct{} // closed at the next sight
 	failed  error
@@ -36,7 +37,7 @@ type Witness struct {
 
 // Witness follows from now on; End ends it.
 func (s *Stage) Witness(ctx context.Context, prefix string) (*Witness, error) {
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Etcd.Endpoint}, Logger: zap.NewNop()})
+	client, err := clientv3.New(clientv3.Config{Endpoints: strings.Split(s.Etcd.Endpoint, ","), Logger: zap.NewNop()})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to etcd: %w", err)
 	}
@@ -76,6 +77,7 @@ func (w *Witness) hear(resp clientv3.WatchResponse) {
 	now := kernel.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.heard++
 	if err := resp.Err(); err != nil {
 		w.failed = err
 	}
@@ -96,6 +98,13 @@ func stateIn(value []byte) string {
 	}
 	state, _, _ := bytes.Cut(rest, []byte(`"`))
 	return string(state)
+}
+
+// Heard is how many responses of etcd that were.
+func (w *Witness) Heard() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.heard
 }
 
 // Seen is how many sights there are.
@@ -136,23 +145,29 @@ func (w *Witness) Await(ctx context.Context, n int, what string, done func(Sight
 	}
 }
 
-// AwaitAll waits until count different containers were seen in a state after the
-// first n sights, and returns the last of those sights.
+// AwaitAll is AwaitMany within Patience.
 func (w *Witness) AwaitAll(ctx context.Context, n int, state string, count int) (Sight, error) {
-	seen := map[string]bool{}
 	var last Sight
 	err := Within(ctx, func(ctx context.Context) error {
 		var err error
-		last, err = w.Await(ctx, n, fmt.Sprintf("%d containers to be %s", count, state), func(s Sight) bool {
-			if s.State == state {
-				seen[s.ID] = true
-			}
-			return len(seen) >= count
-		})
-		if err != nil {
-			err = fmt.Errorf("%w: %d are", err, len(seen))
-		}
+		last, err = w.AwaitMany(ctx, n, state, count)
 		return err
 	})
+	return last, err
+}
+
+// AwaitMany waits until count different containers were seen in a state after the
+// first n sights, and returns the last of those sights.
+func (w *Witness) AwaitMany(ctx context.Context, n int, state string, count int) (Sight, error) {
+	seen := map[string]bool{}
+	last, err := w.Await(ctx, n, fmt.Sprintf("%d containers to be %s", count, state), func(s Sight) bool {
+		if s.State == state {
+			seen[s.ID] = true
+		}
+		return len(seen) >= count
+	})
+	if err != nil {
+		err = fmt.Errorf("%w: %d are", err, len(seen))
+	}
 	return last, err
 }

@@ -17,12 +17,12 @@ type Yardstick struct {
 // Yardstick starts one over the first n targets.
 func (s *Stage) Yardstick(ctx context.Context, method, kind string, n int, interval time.Duration) (*Yardstick, error) {
 	p, err := s.child("yardstick", yardstick.Spec{
-		Method: method, Kind: kind, Targets: n, Port: s.Port, Interval: interval, Board: s.boardFile(),
+		Method: method, Kind: kind, Targets: n, Port: s.Port, Interval: interval, Board: s.file("board"),
 	})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.line(ctx); err != nil {
+	if _, err := p.Line(ctx); err != nil {
 		p.End()
 		return nil, err
 	}
