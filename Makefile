@@ -21,10 +21,10 @@ READERS := e2e/readers
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # setup comes before build
-.PHONY: help setup build run demo test chaos check lint vet fmt vuln bench docs tidy install clean
+.PHONY: help setup build run demo test chaos bench-selfmon check lint vet fmt vuln bench docs tidy install clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:
 	@scripts/setup
@@ -78,6 +78,14 @@ bench: ## measure the agent against yardsticks in the same run, and print ours, 
 	$(BUILD) -o bin/ ./cmd/eru-agent ./e2e/web ./bench
 	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
 	bin/bench -version '$(VERSION)' $(ARGS)
+
+# Each situation on hosts of its own, and then a thousand agents around an etcd of three members. BRIEF=1: a look, in four minutes.
+bench-selfmon: ## let nodes and agents fall silent, and print what was cut, what stayed and after how long, with the limits, in 20 minutes (BRIEF=1 for a look)
+	@scripts/setup test
+	$(BUILD) -o bin/ ./cmd/eru-agent ./bench/fleet
+	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
+	cd e2e/silence && go test -count=1 -timeout 30m -run '$(ROWS)' $(if $(BRIEF),,-full) -figures '$(CURDIR)/bin/silence.json'
+	bin/fleet -version '$(VERSION)' -silence bin/silence.json $(if $(BRIEF),-n 100 -quiet 20s) $(ARGS)
 
 docs: build ## generate docs/cli.md, agent.yaml.example and lb.yaml.example
 	bin/eru-agent-dev docs
