@@ -67,7 +67,7 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 		if err != nil {
 			return err
 		}
-		r.Figures = silence.Figures
+		r.Figures, r.Tables = silence.Figures, silence.Tables
 	}
 	err := measure(ctx, o, r, progress)
 	r.Took = time.Since(r.Date)

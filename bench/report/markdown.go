@@ -27,6 +27,9 @@ func (r *Report) Markdown(path string) error {
 		}
 	}
 	b.WriteString(r.points())
+	for _, table := range r.Tables {
+		b.WriteString("\n" + table)
+	}
 	for _, s := range r.Skipped {
 		fmt.Fprintf(&b, "\nNot measured: %s.\n", s)
 	}

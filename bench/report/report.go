@@ -22,6 +22,7 @@ type Report struct {
 	Agent   string        `json:"agent"`
 	Figures []Figure      `json:"figures"`
 	Points  []Point       `json:"points"`
+	Tables  []string      `json:"tables,omitempty"`  // in Markdown, as somebody else made them
 	Skipped []string      `json:"skipped,omitempty"` // what could not be measured, and why
 }
 

@@ -34,6 +34,9 @@ func (r *Report) Print(w io.Writer) error {
 	for _, s := range r.Skipped {
 		_, _ = fmt.Fprintf(table, "\nnot measured: %s\n", s)
 	}
+	for _, more := range r.Tables {
+		_, _ = fmt.Fprintf(table, "\n%s", more)
+	}
 	return table.Flush()
 }
 

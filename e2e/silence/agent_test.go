@@ -9,9 +9,10 @@ import (
 // TestAgentKilled: nothing but the agent dies, again and again, the monitor's own included. Each time the node's containers
 // are asked by another agent, and stay.
 func TestAgentKilled(t *testing.T) {
+	row := newRow(t, "agent dead, containers alive", "4 nodes, TTL 2s")
 	for world := range of(1, 5) {
 		t.Run(fmt.Sprint(world), func(t *testing.T) {
-			f := newFleet(t, "agent dead, containers alive", 4, 1, 2*time.Second)
+			f := newFleetOf(t, row, 4, 1, 2*time.Second)
 			for i := range of(4, 20) {
 				n := f.nodes[i%len(f.nodes)]
 				n.agent.Kill()

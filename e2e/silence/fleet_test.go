@@ -53,15 +53,21 @@ const published = 20080
 // newFleet starts nodes whose agents are ready and whose containers are all healthy, on an etcd of some members.
 func newFleet(t *testing.T, situation string, nodes, members int, ttl time.Duration) *fleet {
 	t.Helper()
+	on := fmt.Sprintf("%d nodes, TTL %s", nodes, ttl)
+	if members > 1 {
+		on += fmt.Sprintf(", %d members", members)
+	}
+	return newFleetOf(t, newRow(t, situation, on), nodes, members, ttl)
+}
+
+// newFleetOf is newFleet for a row that others share.
+func newFleetOf(t *testing.T, row *row, nodes, members int, ttl time.Duration) *fleet {
+	t.Helper()
 	t.Parallel()
 	w, err := network.New(nodes + members)
 	t.Cleanup(func() { must(t, w.Close()) })
 	must(t, err)
-	f := &fleet{t: t, row: newRow(t, situation), ttl: ttl, far: w.Hosts[nodes:]}
-	f.row.on = fmt.Sprintf("%d nodes, TTL %s", nodes, ttl)
-	if members > 1 {
-		f.row.on += fmt.Sprintf(", %d members", members)
-	}
+	f := &fleet{t: t, row: row, ttl: ttl, far: w.Hosts[nodes:]}
 	f.etcd = etcdtest.StartClusterOn(t, r.Etcd(t, of(rig.OldEtcd, rig.NewEtcd)), f.far, 64<<20)
 	for i, h := range w.Hosts[:nodes] {
 		f.join(i, h)
@@ -94,7 +100,7 @@ func (f *fleet) join(i int, h *network.Host) {
 	n.crowd.Answer(n.listen(fmt.Sprintf("%s:%d", h.Address, published)))
 	if i == 0 {
 		n.Node = r.CrowdNode(f.t, n.crowd, f.etcd.Endpoints(), clientv3.Config{})
-		f.judge = newJudge(f.row, n.Witness)
+		f.judge = newJudge(f.t, f.row, n.Witness)
 	} else {
 		n.Node = f.nodes[0].Beside(n.crowd)
 	}

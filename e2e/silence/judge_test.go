@@ -17,6 +17,7 @@ import (
 // A container has one truth at a time: the state in which it shall end, and those that may be seen on the way. Once the end
 // has been seen, only a new truth allows another state.
 type judge struct {
+	t    testing.TB
 	row  *row
 	seen *rig.Witness
 
@@ -36,9 +37,9 @@ type truth struct {
 }
 
 // newJudge judges until the test ends. Each container's first truth must be told before its agent starts.
-func newJudge(row *row, seen *rig.Witness) *judge {
-	j := &judge{row: row, seen: seen, truths: map[string]*truth{}, moved: map[string]bool{}}
-	row.t.Cleanup(func() {
+func newJudge(t testing.TB, row *row, seen *rig.Witness) *judge {
+	j := &judge{t: t, row: row, seen: seen, truths: map[string]*truth{}, moved: map[string]bool{}}
+	t.Cleanup(func() {
 		seen.Catch()
 		j.judge()
 		j.mu.Lock()
@@ -48,7 +49,7 @@ func newJudge(row *row, seen *rig.Witness) *judge {
 				row.wrongly("in the end %s is %s, not %s", one.name, one.state, one.end)
 			}
 			if !j.moved[id] {
-				row.stayed++
+				row.stays(1)
 			}
 		}
 	})
@@ -65,7 +66,7 @@ func (j *judge) begins(id, name string) {
 // is says that from now on the truth of containers is end, and that they may be seen in one of way before. It is told
 // before it is made true.
 func (j *judge) is(containers []*container, end string, way ...string) {
-	j.row.t.Helper()
+	j.t.Helper()
 	j.seen.Catch() // what was written before is judged by what was true then
 	j.judge()
 	j.mu.Lock()
@@ -95,7 +96,7 @@ func (j *judge) judgeLocked(id string, e rig.Event) {
 		j.row.wrongly("revision %d of %s: %q; there is no such container, or it should not go", e.Revision, e.Key, e.Value)
 		return
 	}
-	s := e.Status(j.row.t)
+	s := e.Status(j.t)
 	alive := !slices.Contains([]string{"stopped", "lost"}, s.State)
 	if s.Healthy != (s.State == "healthy") || s.Running != alive || e.Lease != 0 {
 		j.row.wrongly("revision %d contradicts itself: %s", e.Revision, e.Value)
@@ -114,8 +115,8 @@ func (j *judge) judgeLocked(id string, e rig.Event) {
 
 // settle returns once all containers are seen as they truly are, and how long after since the last of some was.
 func (j *judge) settle(since time.Time, of []*container) time.Duration {
-	j.row.t.Helper()
-	j.seen.Await(j.row.t, "everything to be right", func() bool { return len(j.amiss()) == 0 }, func() string {
+	j.t.Helper()
+	j.seen.Await(j.t, "everything to be right", func() bool { return len(j.amiss()) == 0 }, func() string {
 		return strings.Join(j.amiss(), "; ")
 	})
 	j.mu.Lock()
@@ -166,7 +167,7 @@ func TestJudge(t *testing.T) {
 		{truth{end: "healthy", way: []string{"lost"}}, "healthy lost", 1}, // the older after the newer
 	} {
 		try := &row{t: deaf{}}
-		j := &judge{row: try, truths: map[string]*truth{"c": &tt.truth}, moved: map[string]bool{}}
+		j := &judge{t: deaf{}, row: try, truths: map[string]*truth{"c": &tt.truth}, moved: map[string]bool{}}
 		for i, state := range strings.Fields(tt.states) {
 			value := fmt.Sprintf(`{"state":%q,"running":%t,"healthy":%t}`, state, state != "lost", state == "healthy")
 			j.judgeLocked("c", rig.Event{Revision: int64(i), Key: "status/a/b/n/c", Value: []byte(value)})

@@ -34,8 +34,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	err = r.Close()
 	if *figures != "" && err == nil {
-		of := rows.figures()
-		err = (&report.Report{Date: time.Now(), Figures: of}).Write(*figures)
+		err = (&report.Report{Date: time.Now(), Figures: rows.figures(), Tables: []string{rows.String()}}).Write(*figures)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -33,9 +33,9 @@ type row struct {
 	notes  []string
 }
 
-func newRow(t *testing.T, situation string) *row {
+func newRow(t *testing.T, situation, on string) *row {
 	t.Helper()
-	one := &row{t: t, situation: situation}
+	one := &row{t: t, situation: situation, on: on}
 	rows.mu.Lock()
 	defer rows.mu.Unlock()
 	rows.rows = append(rows.rows, one)
@@ -59,6 +59,13 @@ func (r *row) happened(times int, cut string) {
 	if cut != "" && !slices.Contains(r.cut, cut) {
 		r.cut = append(r.cut, cut)
 	}
+}
+
+// stays counts containers whose status never left healthy.
+func (r *row) stays(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stayed += n
 }
 
 // right records how long it took until etcd was right, and the limit that stands for that. It is printed; a machine may be
