@@ -10,8 +10,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// scanPage bounds one read of the tree, in keys.
-const scanPage = 1000
+// scanPage bounds one read of the tree, in keys, and keysPage one without values.
+// Etcd counts what is left of the range for each page, so that pages of 1,000 cost
+// it five times what pages of 10,000 do to read a tree of 100,000, and a fleet that
+// starts reads it once for each node.
+const (
+	scanPage = 1000
+	keysPage = 10000
+)
 
 // secure makes this instance the node's owner, or makes sure that it still is,
 // and leaves every entry with a known revision.
@@ -135,7 +141,7 @@ func (w *Writer) scanKeys(ctx context.Context) ([]Key, error) {
 		var resp *clientv3.GetResponse
 		err := w.store.call(ctx, func(ctx context.Context, c *clientv3.Client) error {
 			var err error
-			resp, err = c.Get(ctx, from, clientv3.WithRange(end), clientv3.WithKeysOnly(), clientv3.WithLimit(scanPage))
+			resp, err = c.Get(ctx, from, clientv3.WithRange(end), clientv3.WithKeysOnly(), clientv3.WithLimit(keysPage))
 			return err
 		})
 		if err != nil {

@@ -154,7 +154,7 @@ func stoppingOwnerLoses(t *testing.T, e *env) {
 }
 
 func adoptsFirst(t *testing.T, e *env) {
-	const others = 1200 // more than a page of the tree
+	const others = 12000 // more than a page of the tree
 	one := newWriter(t, e.store(unhurried), identity("one", "m1"))
 	stop := one.run(adoptNothing)
 	for n := range 3 {

@@ -90,7 +90,7 @@ func (s *Store) scan(ctx context.Context, nodes []string) (map[string][]Key, err
 		if _, wanted := found[k.Node]; wanted {
 			found[k.Node] = append(found[k.Node], k)
 		}
-	}, clientv3.WithKeysOnly())
+	}, clientv3.WithKeysOnly(), clientv3.WithLimit(keysPage))
 	return found, err
 }
 
