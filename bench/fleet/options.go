@@ -49,7 +49,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.nodes, "n", 1000, "nodes")
 	f.IntVar(&o.containers, "containers", 100, "containers of each node")
 	f.IntVar(&o.racks, "racks", 4, "processes that the nodes are spread over")
-	f.DurationVar(&o.interval, "interval", time.Minute, "between the probes of a container")
+	f.DurationVar(&o.interval, "interval", 5*time.Minute, "between the probes of a container")
 	f.DurationVar(&o.ttl, "ttl", 10*time.Second, "of the nodes' sessions")
 	f.IntVar(&o.atOnce, "at-once", 4, "agents of a rack that start together")
 	f.DurationVar(&o.quiet, "quiet", time.Minute, "how long nothing happens")

@@ -101,8 +101,8 @@ func (s *Stage) child(role string, spec any) (*Process, error) {
 	return s.ChildOn(Host{Command: exec.Command}, role, spec)
 }
 
-// ChildOn is child on a host.
-func (s *Stage) ChildOn(on Host, role string, spec any) (*Process, error) {
+// ChildOn is child on a host, with more variables for it.
+func (s *Stage) ChildOn(on Host, role string, spec any, env ...string) (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
@@ -111,7 +111,7 @@ func (s *Stage) ChildOn(on Host, role string, spec any) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("telling the %s what to do: %w", role, err)
 	}
-	return s.launch(on.Command(self), RoleVar+"="+role, SpecVar+"="+string(text), "TMPDIR="+s.dir)
+	return s.launch(on.Command(self), append(env, RoleVar+"="+role, SpecVar+"="+string(text), "TMPDIR="+s.dir)...)
 }
 
 // Line is the next that the process prints.
