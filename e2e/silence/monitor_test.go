@@ -50,3 +50,25 @@ func TestMonitorFrozenMidway(t *testing.T) {
 		wait(f.lostWithin())
 	}
 }
+
+// TestMonitorCutMidway: what the monitor writes about a dead host is on its way to etcd when that way is cut. Another one
+// takes its place, the host comes back, and only then the write arrives.
+func TestMonitorCutMidway(t *testing.T) {
+	f := newFleet(t, "host dead and back, monitor's write arrives late", 7, 1, 2*time.Second)
+	for range of(1, 5) {
+		monitor := f.monitor(f.nodes...)
+		n := f.but(monitor)[0]
+		f.is(n.containers, "lost", "healthy")
+		n.off()
+		silent := n.awaitSilent()
+		wait(500 * time.Millisecond) // it has read what it needs, and waits for answers that do not come
+		must(t, monitor.host.CutFrom(f.far...))
+		f.row.note("lost %s after the session's end", seconds(f.settle(silent, n.containers)))
+		f.row.happened(1, fmt.Sprintf("%d of %d lost", len(n.containers), len(n.containers)))
+		f.returns(n)
+		n.awaitSession()
+		must(t, monitor.host.Heal())
+		monitor.awaitSession()
+		wait(f.lostWithin())
+	}
+}

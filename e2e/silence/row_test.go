@@ -79,7 +79,9 @@ func (r *row) right(after, limit time.Duration) {
 func (r *row) note(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.notes = append(r.notes, fmt.Sprintf(format, args...))
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.notes, text) {
+		r.notes = append(r.notes, text)
+	}
 }
 
 func (r *row) cells() []string {
