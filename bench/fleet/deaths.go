@@ -153,6 +153,9 @@ func (f *fleet) end(ctx context.Context) error {
 		}
 		dead += other.Nodes
 	}
+	if 3*dead <= f.nodes {
+		return fmt.Errorf("only %d nodes are left to die; want more than a third", dead)
+	}
 	if err := kernel.Sleep(ctx, 2*f.ttl+slack); err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func programs(ctx context.Context, t *testing.T) string {
 // The figures are for `make bench-selfmon`; here only that each is there, and that
 // nobody was cut who should not have been.
 func TestEveryFigureIsMeasured(t *testing.T) {
-	o, err := parse([]string{"-n", "36", "-containers", "3", "-racks", "2", "-ttl", "3s", "-quiet", "1s", "-interval", "1s"})
+	o, err := parse([]string{"-n", "48", "-containers", "3", "-racks", "6", "-ttl", "2s", "-quiet", "1s", "-interval", "1s"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,8 +63,8 @@ func TestEveryFigureIsMeasured(t *testing.T) {
 	}
 	for _, what := range []string{
 		"until all are healthy", "requests to etcd a second", "keys written in 1s", "CPU of etcd's three members for each node",
-		"CPU of the monitor", "memory of the monitor", "CPU of an agent that is not", "1 of 36 nodes dead: until their 3 containers are lost",
-		"10 of 36 nodes dead: until their 30 containers are lost", "etcd frozen for 6s", "election among", "nodes dead together: cut in 8s",
+		"CPU of the monitor", "memory of the monitor", "CPU of an agent that is not", "1 of 48 nodes dead: until their 3 containers are lost",
+		"10 of 48 nodes dead: until their 30 containers are lost", "etcd frozen for 4s", "election among", "nodes dead together: cut in 6s",
 	} {
 		if !strings.Contains(table.String(), what) || !strings.Contains(string(text), what) {
 			t.Errorf("the tables have no row %q", what)
@@ -79,11 +79,13 @@ func TestEveryFigureIsMeasured(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for args, want := range map[string]string{
-		"-n 20":                          "-n 20: ten that die together",
-		"-racks 7":                       "-racks: want 1 to 6",
-		"-n 1000 -racks 1 -containers 1": "",
-		"-n 1000 -racks 1":               "want more -racks",
-		"more":                           `unexpected "more"`,
+		"-n 20":                "-n 20: ten that die together",
+		"-racks 7":             "-racks: want 4 to 6",
+		"-racks 3":             "-racks: want 4 to 6",
+		"-n 1000 -racks 6":     "",
+		"-n 3000 -racks 4":     "want more -racks",
+		"-n 33 -containers 10": "",
+		"more":                 `unexpected "more"`,
 	} {
 		_, err := parse(strings.Fields(args))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

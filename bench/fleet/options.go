@@ -64,8 +64,8 @@ func parse(args []string) (options, error) {
 	switch {
 	case f.NArg() > 0:
 		return o, fmt.Errorf("unexpected %q; see -help", f.Arg(0))
-	case o.racks < 1 || o.racks > 6:
-		return o, errors.New("-racks: want 1 to 6")
+	case o.racks < 4 || o.racks > 6: // with fewer, too little is left to die together when the monitor is among the many
+		return o, errors.New("-racks: want 4 to 6")
 	case o.nodes < 3*(one+ten):
 		return o, fmt.Errorf("-n %d: ten that die together shall be less than a third, so want at least %d", o.nodes, 3*(one+ten))
 	case (o.nodes-alone-one-ten+o.racks-1)/o.racks*o.containers > mostContainers:

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -94,10 +93,10 @@ func serveRack(s spec) error {
 			})
 		}
 	})
-	asked := make(chan error)
+	asked := make(chan struct{})
 	go func() {
-		_, err := bufio.NewReader(os.Stdin).ReadString('\n')
-		asked <- err
+		defer close(asked)
+		_, _ = io.Copy(io.Discard, os.Stdin)
 	}()
 	var err error
 	select {
