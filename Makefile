@@ -79,8 +79,8 @@ bench: ## measure the agent against yardsticks in the same run, and print ours, 
 	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
 	bin/bench -version '$(VERSION)' $(ARGS)
 
-# Each situation on hosts of its own, and then a thousand agents around an etcd of three members. BRIEF=1: a look, in four minutes.
-bench-selfmon: ## let nodes and agents fall silent, and print what was cut, what stayed and after how long, with the limits, in 20 minutes (BRIEF=1 for a look)
+# Each situation on hosts of its own, and then a thousand agents around an etcd of three members. BRIEF=1: a look, in five minutes.
+bench-selfmon: ## let nodes and agents fall silent, and print what was cut, what stayed and after how long, with the limits, in a quarter of an hour (BRIEF=1 for a look)
 	@scripts/setup test
 	$(BUILD) -o bin/ ./cmd/eru-agent ./bench/fleet
 	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3

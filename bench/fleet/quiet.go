@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/projecteru2/eru-agent/bench/kernel"
 	"github.com/projecteru2/eru-agent/bench/report"
 	"github.com/projecteru2/eru-agent/bench/stage"
@@ -111,7 +113,36 @@ func (f *fleet) calm(ctx context.Context) error {
 		figure("CPU of the other agents, with their Docker", "%", s.ofCore(s.many), fmt.Sprintf("of one core; probes every %s", f.interval)),
 		figure("wrong cuts", "", f.wrong(seen), "").AtMost(0),
 	)
-	return f.addMonitor(ctx, s)
+	if err := f.addMonitor(ctx, s); err != nil {
+		return err
+	}
+	return f.scan(ctx)
+}
+
+// keysPage is package status's.
+const keysPage = 10000
+
+// scan reads all keys as an agent does that claims its node, and the monitor
+// that looks for a silent node's.
+func (f *fleet) scan(ctx context.Context) error {
+	from := prefix + "/status/"
+	end, keys := clientv3.GetPrefixRangeEnd(from), 0
+	s, err := f.watch(ctx, func() error {
+		for {
+			resp, err := f.stage.Etcd.Client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithKeysOnly(), clientv3.WithLimit(keysPage))
+			if err != nil {
+				return fmt.Errorf("reading all keys: %w", err)
+			}
+			keys += len(resp.Kvs)
+			if !resp.More {
+				return nil
+			}
+			from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
+		}
+	})
+	f.add(report.Figure{Group: "quiet", What: fmt.Sprintf("one reading of all %d keys, as a claim does: CPU of etcd's members", keys), Unit: "ms",
+		Ours: []float64{report.Milliseconds(s.CPU)}, Note: fmt.Sprintf("%.0f ms in all", report.Milliseconds(s.span))})
+	return err
 }
 
 // addMonitor compares the monitor with an agent that is not elected.
