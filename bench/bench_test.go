@@ -53,7 +53,7 @@ func TestEveryFigureIsMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	o.bin, o.json, o.svg, o.markdown = programs(t), filepath.Join(dir, "figures.json"), filepath.Join(dir, "plot.svg"), filepath.Join(dir, "tables.md")
+	o.bin, o.JSON, o.svg, o.Markdown = programs(t), filepath.Join(dir, "figures.json"), filepath.Join(dir, "plot.svg"), filepath.Join(dir, "tables.md")
 	var table, progress bytes.Buffer
 	if err := run(t.Context(), o, &table, &progress); err != nil {
 		t.Fatalf("%v\n%s%s", err, progress.String(), table.String())
@@ -76,10 +76,10 @@ func TestEveryFigureIsMeasured(t *testing.T) {
 		}
 	}
 	again := bytes.Buffer{}
-	if err := run(t.Context(), options{from: o.json}, &again, &progress); err != nil || again.String() != table.String() {
+	if err := run(t.Context(), options{Files: report.Files{From: o.JSON}}, &again, &progress); err != nil || again.String() != table.String() {
 		t.Errorf("from its JSON the table is another, error %v:\n%s", err, again.String())
 	}
-	if text, err := os.ReadFile(o.markdown); err != nil || strings.Count(string(text), "one death of 6 containers") != 2 || !strings.Contains(string(text), "| http | 3 | 0.20 s |") {
+	if text, err := os.ReadFile(o.Markdown); err != nil || strings.Count(string(text), "one death of 6 containers") != 2 || !strings.Contains(string(text), "| http | 3 | 0.20 s |") {
 		t.Errorf("the tables lack rows: %v\n%s", err, text)
 	}
 	if text, err := os.ReadFile(o.svg); err != nil || strings.Count(string(text), "<path") != 3 {

@@ -61,8 +61,8 @@ func (b *bench) costs() []step {
 			for _, n := range b.sizes {
 				c := cell{n, interval, kind}
 				steps = append(steps, step{
-					what: "CPU per " + c.String(), takes: b.costTakes(c),
-					do: func(ctx context.Context) error { return b.cost(ctx, c) },
+					What: "CPU per " + c.String(), Takes: b.costTakes(c),
+					Do: func(ctx context.Context) error { return b.cost(ctx, c) },
 				})
 			}
 		}

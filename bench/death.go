@@ -63,7 +63,7 @@ func (b *bench) bursts() []step {
 
 func (m *mortality) step() step {
 	each := 500*time.Millisecond + time.Duration(m.deaths)*map[bool]time.Duration{false: 10, true: 3}[m.byDie]*time.Millisecond
-	return step{m.what, setUp(m.size) + time.Duration(m.rounds)*each, m.measure}
+	return step{What: m.what, Takes: setUp(m.size) + time.Duration(m.rounds)*each, Do: m.measure}
 }
 
 func (m *mortality) measure(ctx context.Context) error {

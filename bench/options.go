@@ -3,10 +3,10 @@ package main
 import (
 	"flag"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/projecteru2/eru-agent/bench/plan"
+	"github.com/projecteru2/eru-agent/bench/report"
 )
 
 // groups are what can be measured, in that order.
@@ -31,13 +31,11 @@ type options struct {
 	starts  int
 	latency int
 
-	settle   time.Duration // from the first verdicts, or the start of a yardstick, to a span
-	bin      string
-	version  string
-	json     string
-	svg      string
-	markdown string
-	from     string
+	settle  time.Duration // from the first verdicts, or the start of a yardstick, to a span
+	bin     string
+	version string
+	svg     string
+	report.Files
 }
 
 const help = `Measures the real agent against yardsticks in one run: ours, theirs, the ratio,
@@ -83,10 +81,10 @@ func parse(args []string) (options, error) {
 }
 
 func (o *options) define(f *flag.FlagSet) {
-	list(f, "only", "measure `groups` alone, with commas between", &o.only, groups, among(groups))
-	list(f, "n", "cost: `numbers` of containers", &o.sizes, []int{50, 200, 1000, 5000}, count)
-	list(f, "interval", "cost: `intervals` of the probes", &o.intervals, []time.Duration{time.Second, 10 * time.Second}, time.ParseDuration)
-	list(f, "kind", "cost: `kinds` of probes", &o.kinds, []string{"http", "tcp"}, among([]string{"http", "tcp"}))
+	plan.List(f, "only", "measure `groups` alone, with commas between", &o.only, groups, plan.Among(groups))
+	plan.List(f, "n", "cost: `numbers` of containers", &o.sizes, []int{50, 200, 1000, 5000}, plan.Count)
+	plan.List(f, "interval", "cost: `intervals` of the probes", &o.intervals, []time.Duration{time.Second, 10 * time.Second}, time.ParseDuration)
+	plan.List(f, "kind", "cost: `kinds` of probes", &o.kinds, []string{"http", "tcp"}, plan.Among([]string{"http", "tcp"}))
 	f.IntVar(&o.rounds, "rounds", 3, "cost: rounds of each figure that has a limit; the others have one")
 	f.DurationVar(&o.span, "span", 5*time.Second, "cost, memory, store: how long each is watched; never less than an interval")
 	f.BoolVar(&o.lean, "lean", false, "cost: no yardsticks but those that limits refer to")
@@ -99,10 +97,8 @@ func (o *options) define(f *flag.FlagSet) {
 	f.DurationVar(&o.settle, "settle", time.Second, "how long whatever is watched runs before")
 	f.StringVar(&o.bin, "bin", "bin", "`folder` with the programs eru-agent, web and etcd")
 	f.StringVar(&o.version, "version", "", "what the report calls the agent")
-	f.StringVar(&o.json, "json", "", "write all figures to `FILE`")
 	f.StringVar(&o.svg, "svg", "", "draw CPU and memory over the number of containers to `FILE`; needs the group cost")
-	f.StringVar(&o.markdown, "markdown", "", "write the tables to `FILE`, as docs/performance.md has them")
-	f.StringVar(&o.from, "from", "", "measure nothing; show what -json wrote to `FILE`")
+	o.Files.Define(f, "docs/performance.md")
 }
 
 // hurry makes it quick.
@@ -110,38 +106,4 @@ func (o *options) hurry() {
 	o.sizes, o.intervals = []int{200, 1000}, []time.Duration{time.Second}
 	o.rounds, o.span, o.settle, o.lean = 1, 1500*time.Millisecond, time.Second, true
 	o.quiet, o.spread, o.starts, o.latency = 5*time.Second, 10*time.Second, 1, 5
-}
-
-func count(s string) (int, error) {
-	n, err := strconv.Atoi(s)
-	if err == nil && n < 1 {
-		err = fmt.Errorf("%d: want at least 1", n)
-	}
-	return n, err
-}
-
-func among(words []string) func(string) (string, error) {
-	return func(s string) (string, error) {
-		if !slices.Contains(words, s) {
-			return "", fmt.Errorf("%q is none of %s", s, strings.Join(words, ", "))
-		}
-		return s, nil
-	}
-}
-
-// list is a flag that is a list.
-func list[T any](f *flag.FlagSet, name, usage string, into *[]T, value []T, read func(string) (T, error)) {
-	*into = value
-	words := strings.Trim(strings.ReplaceAll(fmt.Sprint(value), " ", ","), "[]")
-	f.Func(name, usage+" (default "+words+")", func(text string) error {
-		*into = nil
-		for word := range strings.SplitSeq(text, ",") {
-			v, err := read(word)
-			if err != nil {
-				return err
-			}
-			*into = append(*into, v)
-		}
-		return nil
-	})
 }

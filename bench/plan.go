@@ -1,10 +1,9 @@
 package main
 
 import (
-	"context"
 	"slices"
-	"time"
 
+	"github.com/projecteru2/eru-agent/bench/plan"
 	"github.com/projecteru2/eru-agent/bench/report"
 	"github.com/projecteru2/eru-agent/bench/stage"
 )
@@ -16,12 +15,7 @@ type bench struct {
 	report *report.Report
 }
 
-// step is one measurement.
-type step struct {
-	what  string
-	takes time.Duration // about
-	do    func(context.Context) error
-}
+type step = plan.Step
 
 func (b *bench) plan() []step {
 	var steps []step

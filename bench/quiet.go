@@ -34,7 +34,7 @@ func (b *bench) steady(ctx context.Context, n int, interval time.Duration, do fu
 
 func (b *bench) quiets() []step {
 	return []step{{
-		what: fmt.Sprintf("a quiet node of %d containers", b.size), takes: b.quiet + b.settle + setUp(b.size), do: b.quietNode,
+		What: fmt.Sprintf("a quiet node of %d containers", b.size), Takes: b.quiet + b.settle + setUp(b.size), Do: b.quietNode,
 	}}
 }
 
@@ -60,8 +60,8 @@ func (b *bench) quietNode(ctx context.Context) error {
 
 func (b *bench) memories() []step {
 	return []step{{
-		what: fmt.Sprintf("memory with %d containers", 5*b.size), takes: b.span + b.settle + setUp(5*b.size),
-		do: func(ctx context.Context) error {
+		What: fmt.Sprintf("memory with %d containers", 5*b.size), Takes: b.span + b.settle + setUp(5*b.size),
+		Do: func(ctx context.Context) error {
 			return b.steady(ctx, 5*b.size, b.every, func(_ *stage.Node, crowd *stage.Crowd, agent *stage.Agent) error {
 				s, err := b.watch(ctx, agent, crowd, max(b.span, b.every))
 				if err == nil {
@@ -84,7 +84,7 @@ const spreadOver = 10 * time.Second // the interval whose evenness is measured
 
 func (b *bench) spreads() []step {
 	return []step{{
-		what: "the spread of probes over an interval", takes: b.spread + b.settle + setUp(b.size), do: b.startTimes,
+		What: "the spread of probes over an interval", Takes: b.spread + b.settle + setUp(b.size), Do: b.startTimes,
 	}}
 }
 

@@ -24,7 +24,7 @@ type realLife struct {
 }
 
 func (b *bench) reals() []step {
-	return []step{{"one real container's life", 2*time.Second + time.Duration(b.latency)*1200*time.Millisecond, b.real}}
+	return []step{{What: "one real container's life", Takes: 2*time.Second + time.Duration(b.latency)*1200*time.Millisecond, Do: b.real}}
 }
 
 const realInterval = time.Second

@@ -16,9 +16,9 @@ import (
 func (b *bench) beginnings() []step {
 	rounds := time.Duration(b.starts)
 	return []step{
-		{fmt.Sprintf("the start of the agent on %d containers", b.size), rounds * setUp(b.size), b.start},
-		{fmt.Sprintf("the restart of the agent under %d containers", b.size), (rounds + 1) * (setUp(b.size) + 2*b.settle), b.restart},
-		{fmt.Sprintf("%d starts in a second", b.size), rounds * (setUp(b.size) + 500*time.Millisecond), b.containerStarts},
+		{What: fmt.Sprintf("the start of the agent on %d containers", b.size), Takes: rounds * setUp(b.size), Do: b.start},
+		{What: fmt.Sprintf("the restart of the agent under %d containers", b.size), Takes: (rounds + 1) * (setUp(b.size) + 2*b.settle), Do: b.restart},
+		{What: fmt.Sprintf("%d starts in a second", b.size), Takes: rounds * (setUp(b.size) + 500*time.Millisecond), Do: b.containerStarts},
 	}
 }
 

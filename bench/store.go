@@ -36,8 +36,8 @@ func (b *bench) stores() []step {
 		{"lease renewals", renewal},
 	} {
 		steps = append(steps, step{
-			what: fmt.Sprintf("what etcd carries: %s by %d nodes", l.what, storeNodes), takes: b.span + b.settle,
-			do: func(ctx context.Context) error { return b.store(ctx, l) },
+			What: fmt.Sprintf("what etcd carries: %s by %d nodes", l.what, storeNodes), Takes: b.span + b.settle,
+			Do: func(ctx context.Context) error { return b.store(ctx, l) },
 		})
 	}
 	return steps
