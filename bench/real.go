@@ -178,7 +178,7 @@ func (r *realLife) failures(ctx context.Context, rounds int) error {
 	if err != nil {
 		return err
 	}
-	addr, err := r.docker.Command(ctx, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", id)
+	addr, err := r.docker.Address(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -194,9 +194,12 @@ func (f *fleet) start(ctx context.Context) error {
 // startAlone starts the binary on a rack of one node, whose Docker is here.
 func (f *fleet) startAlone(k *rack) error {
 	c := k.host.Command(filepath.Join(f.bin, "eru-agent"), k.command(0, k.engine(&tenant{}, 0).Endpoint())...)
-	var err error
-	k.process, err = f.stage.Start(c)
-	return err
+	agent, err := f.stage.Start(nodeName(k.First), c)
+	if err != nil {
+		return err
+	}
+	k.process = agent.Process
+	return nil
 }
 
 // elected returns once a node of a rack is the monitor.

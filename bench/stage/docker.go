@@ -31,7 +31,7 @@ func (s *Stage) Docker(ctx context.Context) (*Docker, error) {
 		d.Endpoint = host
 	}
 	var err error
-	d.image, err = dockercli.Import(ctx, d.Endpoint, s.program("web"), fmt.Sprintf("eru-agent-bench-%d", os.Getpid()))
+	d.image, err = dockercli.Import(ctx, d.Endpoint, s.Program("web"), fmt.Sprintf("eru-agent-bench-%d", os.Getpid()))
 	if err == nil {
 		s.onClose(d.clear)
 	}
@@ -56,12 +56,23 @@ func (d *Docker) clear() {
 // Run starts a container that answers HTTP on port 80, and is told on 8081 how
 // to behave; it returns the container's ID.
 func (d *Docker) Run(ctx context.Context, labels ...string) (string, error) {
+	var flags []string
+	for _, label := range labels {
+		flags = append(flags, "--label", label)
+	}
+	return d.RunAs(ctx, flags...)
+}
+
+// RunAs is Run with flags for docker run.
+func (d *Docker) RunAs(ctx context.Context, flags ...string) (string, error) {
 	d.count++
 	args := []string{"run", "--detach", "--label", d.run, "--label", "eru.health.http.port=80", "--name", fmt.Sprintf("eru-bench-%d-%d", os.Getpid(), d.count)}
-	for _, label := range labels {
-		args = append(args, "--label", label)
-	}
-	return d.Command(ctx, append(args, d.image)...)
+	return d.Command(ctx, append(append(args, flags...), d.image)...)
+}
+
+// Address is a container's on its only network.
+func (d *Docker) Address(ctx context.Context, id string) (string, error) {
+	return d.Command(ctx, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", id)
 }
 
 // Pid is the number of a container's process.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -26,12 +27,17 @@ type Etcd struct {
 
 // Member is one of them.
 type Member struct {
-	*Process
+	*Logged
 	Endpoint string
+
+	begin func() (*Logged, error)
 }
 
 // Pid is the first member's.
 func (e *Etcd) Pid() int { return e.Members[0].Pid() }
+
+// here is this machine, at an address that nothing else uses.
+func (s *Stage) here() Host { return Host{s.Host(), exec.Command} }
 
 // Host is where a process is started: an address that is its own, and what
 // makes a command that runs there, as exec.Command does here.
@@ -39,9 +45,6 @@ type Host struct {
 	Address string
 	Command func(program string, args ...string) *exec.Cmd
 }
-
-// here is this machine, at an address that nothing else uses.
-func (s *Stage) here() Host { return Host{s.ownHost(), exec.Command} }
 
 // StartEtcd starts a member on each host, as the stage's etcd.
 func (s *Stage) StartEtcd(ctx context.Context, hosts ...Host) error {
@@ -52,16 +55,13 @@ func (s *Stage) StartEtcd(ctx context.Context, hosts ...Host) error {
 	}
 	e := &Etcd{Endpoint: strings.Join(endpoints, ",")}
 	for i, h := range hosts {
-		name := fmt.Sprintf("m%d", i)
-		peer, log := "http://"+h.Address+":2380", s.file("etcd-"+name+".log")
-		c := h.Command(s.program("etcd"), "--name", name, "--data-dir", s.file("etcd-"+name), "--logger", "zap", "--log-level", "error",
-			"--log-outputs", log, "--quota-backend-bytes", strconv.Itoa(4<<30), "--listen-client-urls", endpoints[i], "--advertise-client-urls", endpoints[i],
-			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", strings.Join(all, ","))
-		if err := s.nursery.start(c); err != nil {
+		m := &Member{Endpoint: endpoints[i], begin: func() (*Logged, error) { return s.startMember(h, i, strings.Join(all, ",")) }}
+		var err error
+		if m.Logged, err = m.begin(); err != nil {
 			return err
 		}
-		e.Members = append(e.Members, &Member{&Process{cmd: c}, endpoints[i]})
-		s.onClose(e.Members[i].End)
+		e.Members = append(e.Members, m)
+		s.onClose(func() { m.End() })
 	}
 	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: time.Minute, Logger: zap.NewNop()})
 	if err != nil {
@@ -69,16 +69,57 @@ func (s *Stage) StartEtcd(ctx context.Context, hosts ...Host) error {
 	}
 	e.Client, s.Etcd = client, e
 	s.onClose(func() { _ = client.Close() })
+	return e.await(ctx)
+}
+
+func (s *Stage) startMember(on Host, i int, all string) (*Logged, error) {
+	name := fmt.Sprintf("m%d", i)
+	client, peer := "http://"+on.Address+":2379", "http://"+on.Address+":2380"
+	return s.Start("etcd-"+name, on.Command(s.Program("etcd"), "--name", name, "--data-dir", s.file("data-"+name), "--logger", "zap", "--log-level", "error",
+		"--log-outputs", "stderr", "--quota-backend-bytes", strconv.Itoa(4<<30), "--listen-client-urls", client, "--advertise-client-urls", client,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", all))
+}
+
+// await returns once all members answer.
+func (e *Etcd) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	for i, endpoint := range endpoints {
-		status, err := client.Status(ctx, endpoint)
+	for _, m := range e.Members {
+		status, err := e.Client.Status(ctx, m.Endpoint)
 		if err != nil {
-			return fmt.Errorf("waiting for etcd: %w: %s", err, tail(s.file(fmt.Sprintf("etcd-m%d.log", i))))
+			return m.Explain(fmt.Errorf("waiting for etcd: %w", err))
 		}
 		e.Version = status.Version
 	}
 	return nil
+}
+
+// Stop ends all members, by a signal.
+func (e *Etcd) Stop(sig syscall.Signal) error {
+	var errs []error
+	for _, m := range e.Members {
+		errs = append(errs, m.Stop(sig))
+	}
+	return errors.Join(errs...)
+}
+
+// Resume starts them anew, with their data, after Stop, and returns once they
+// answer.
+func (e *Etcd) Resume(ctx context.Context) error {
+	for _, m := range e.Members {
+		var err error
+		if m.Logged, err = m.begin(); err != nil {
+			return err
+		}
+	}
+	return Until(ctx, "etcd to answer", func() bool {
+		for _, m := range e.Members {
+			if _, err := Get(ctx, m.Endpoint+"/health"); err != nil {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // Counters are etcd's own, since it started.

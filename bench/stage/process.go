@@ -48,10 +48,11 @@ func (n *nursery) end() {
 }
 
 func (n *nursery) start(c *exec.Cmd) error {
-	c.SysProcAttr = &syscall.SysProcAttr{
-		Pdeathsig: syscall.SIGKILL,
-		Setpgid:   true, // Ctrl-C is for the bench, which ends them in order
+	if c.SysProcAttr == nil {
+		c.SysProcAttr = &syscall.SysProcAttr{}
 	}
+	c.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	c.SysProcAttr.Setpgid = true // Ctrl-C is for the bench, which ends them in order
 	done := make(chan error)
 	n.asks <- func() { done <- c.Start() }
 	if err := <-done; err != nil {
@@ -80,6 +81,40 @@ func (p *Process) End() {
 	}
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait() // how it ended is known
+}
+
+// Stop sends it a signal that ends it, and waits for the end.
+func (p *Process) Stop(sig syscall.Signal) error {
+	if err := p.Signal(sig); err != nil {
+		return fmt.Errorf("stopping %s: %w", p.cmd.Path, err)
+	}
+	_ = p.cmd.Wait() // it may have been killed
+	return nil
+}
+
+// Logged is a program that runs and writes a log.
+type Logged struct {
+	*Process
+	log string
+}
+
+// Explain adds the end of the log to an error.
+func (l *Logged) Explain(err error) error {
+	if err != nil {
+		err = fmt.Errorf("%w: %s says: %s", err, l.cmd.Path, tail(l.log))
+	}
+	return err
+}
+
+// Start starts any program; what it says goes to a log of that name.
+func (s *Stage) Start(name string, c *exec.Cmd) (*Logged, error) {
+	log, err := s.log(name)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log of %s: %w", name, err)
+	}
+	defer func() { _ = log.Close() }()
+	c.Stdout, c.Stderr = log, log
+	return &Logged{&Process{cmd: c}, log.Name()}, s.nursery.start(c)
 }
 
 // launch starts a program that reads from us and prints to us.
@@ -123,6 +158,3 @@ func (p *Process) Line(ctx context.Context) (string, error) {
 	}
 	return line[:len(line)-1], nil
 }
-
-// Start starts a program that says nothing to us.
-func (s *Stage) Start(c *exec.Cmd) (*Process, error) { return s.launch(c, "TMPDIR="+s.dir) }

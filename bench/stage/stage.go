@@ -39,7 +39,7 @@ func New(bin string, programs ...string) (*Stage, error) {
 	s.onClose(s.nursery.end)
 	var err error
 	for _, program := range programs {
-		if _, err = os.Stat(s.program(program)); err != nil {
+		if _, err = os.Stat(s.Program(program)); err != nil {
 			err = fmt.Errorf("finding the programs (`make bench` builds them): %w", err)
 			break
 		}
@@ -111,10 +111,20 @@ func (s *Stage) Close() {
 
 func (s *Stage) onClose(f func()) { s.ends = append(s.ends, f) }
 
-func (s *Stage) program(name string) string { return filepath.Join(s.bin, name) }
+// Program is the path of one that is measured.
+func (s *Stage) Program(name string) string { return filepath.Join(s.bin, name) }
 
 // file is one of the run's own.
 func (s *Stage) file(name string) string { return filepath.Join(s.dir, name) }
+
+// Dir makes a folder that goes with the stage.
+func (s *Stage) Dir(name string) (string, error) {
+	dir := filepath.Join(s.dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("making a place for %s: %w", name, err)
+	}
+	return dir, nil
+}
 
 // unique is a name that nothing else of this run has.
 func (s *Stage) unique(what string) string {
@@ -122,9 +132,9 @@ func (s *Stage) unique(what string) string {
 	return what + strconv.Itoa(s.serial)
 }
 
-// ownHost is a loopback address that no other process uses, so that the ports
+// Host is a loopback address that no other process uses, so that the ports
 // on it are free: 127.128.0.0/9 is large enough to derive it from our number.
-func (s *Stage) ownHost() string {
+func (s *Stage) Host() string {
 	s.serial++
 	n := os.Getpid()*64 + s.serial
 	return net.IPv4(127, 128|byte(n>>16), byte(n>>8), byte(n)|1).String()

@@ -22,7 +22,7 @@ func (p Place) NewNginx(binary string) (*Nginx, error) {
 		"confd/templates/shop-web.conf.tmpl": from + "confd/templates/shop-web.conf.tmpl",
 	})
 	if err == nil {
-		err = os.MkdirAll(filepath.Join(p.Dir, "eru"), 0o755) //nolint:gosec // nginx's workers have a user of their own
+		err = os.MkdirAll(filepath.Join(p.Dir, "eru"), 0o755)
 	}
 	return n, err
 }

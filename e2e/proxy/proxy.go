@@ -37,10 +37,10 @@ func (p Place) lay(moves []string, files map[string]string) error {
 			return fmt.Errorf("reading a proxy's file: %w", err)
 		}
 		to := filepath.Join(p.Dir, name)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // a proxy's workers have a user of their own
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return fmt.Errorf("making a place for a proxy: %w", err)
 		}
-		if err := os.WriteFile(to, []byte(moved.Replace(string(text))), 0o644); err != nil { //nolint:gosec // as above
+		if err := os.WriteFile(to, []byte(moved.Replace(string(text))), 0o644); err != nil {
 			return fmt.Errorf("writing a proxy's file: %w", err)
 		}
 	}
