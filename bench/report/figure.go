@@ -14,8 +14,9 @@ import (
 type Figure struct {
 	Group   string    `json:"group"` // which measurement it is of
 	What    string    `json:"what"`
-	Unit    string    `json:"unit"` // us, ms, MB, or "" for a number
-	Ours    []float64 `json:"ours"` // one for each round
+	Of      string    `json:"of,omitempty"` // whom, in a run that compares
+	Unit    string    `json:"unit"`         // us, ms, MB, or "" for a number
+	Ours    []float64 `json:"ours"`         // one for each round
 	Stick   string    `json:"yardstick,omitempty"`
 	Stuck   []float64 `json:"yardstick_figures,omitempty"` // in the same rounds
 	Limit   float64   `json:"limit"`

@@ -18,13 +18,10 @@ func (r *Report) Markdown(path string) error {
 	}
 	fmt.Fprintf(&b, "Of %s, on %d shared virtual cores (%s) with %.0f GB, Linux %s, %s, etcd %s with %s; nothing else ran. Medians, with the least and the most of several rounds.\n",
 		r.Date.Format(time.DateOnly), m.CPUs, m.Model, float64(m.Memory)/(1<<30), release(m.Kernel), m.Go, r.Etcd, members)
-	for _, group := range r.groups() {
-		b.WriteString("\n" + r.head(group))
-		for _, f := range r.Figures {
-			if f.Group == group {
-				b.WriteString(r.line(f))
-			}
-		}
+	if sides := r.sides(); len(sides) > 0 {
+		r.markdownBeside(&b, sides)
+	} else {
+		r.markdownFigures(&b)
 	}
 	b.WriteString(r.points())
 	for _, table := range r.Tables {
@@ -37,6 +34,17 @@ func (r *Report) Markdown(path string) error {
 		return fmt.Errorf("writing the tables: %w", err)
 	}
 	return nil
+}
+
+func (r *Report) markdownFigures(b *strings.Builder) {
+	for _, group := range r.groups() {
+		b.WriteString("\n" + r.head(group))
+		for _, f := range r.Figures {
+			if f.Group == group {
+				b.WriteString(r.line(f))
+			}
+		}
+	}
 }
 
 // compared says whether there is any yardstick.

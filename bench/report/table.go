@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -18,6 +19,23 @@ func (r *Report) Print(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("printing the table: %w", err)
 	}
+	if sides := r.sides(); len(sides) > 0 {
+		err = r.printBeside(w, sides)
+	} else {
+		err = r.printFigures(w)
+	}
+	for _, s := range r.Skipped {
+		_, skipped := fmt.Fprintf(w, "\nnot measured: %s\n", s)
+		err = errors.Join(err, skipped)
+	}
+	for _, more := range r.Tables {
+		_, table := fmt.Fprintf(w, "\n%s", more)
+		err = errors.Join(err, table)
+	}
+	return err
+}
+
+func (r *Report) printFigures(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, group := range r.groups() {
 		title := strings.ToUpper(group) + "\tOURS\tYARDSTICK\t\tRATIO\tAT MOST\t\t"
@@ -30,12 +48,6 @@ func (r *Report) Print(w io.Writer) error {
 				_, _ = fmt.Fprintln(table, strings.Join(r.columns(f), "\t"))
 			}
 		}
-	}
-	for _, s := range r.Skipped {
-		_, _ = fmt.Fprintf(table, "\nnot measured: %s\n", s)
-	}
-	for _, more := range r.Tables {
-		_, _ = fmt.Fprintf(table, "\n%s", more)
 	}
 	return table.Flush()
 }

@@ -1,0 +1,50 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+)
+
+// Server is one of a backend, as HAProxy says.
+type Server struct {
+	Name     string
+	Address  string // host:port
+	Admitted bool   // nobody has taken it out or drains it
+	Serving  bool   // requests go to it: it is admitted, and its own check says nothing else
+}
+
+// The columns of "show servers state" that are read, of version 1 (HAProxy's
+// management guide, 9.3).
+const (
+	columnBackend, columnName, columnAddress            = 1, 3, 4
+	columnOperation, columnAdministration, columnWeight = 5, 6, 7
+	columnPort                                          = 18
+	columns                                             = columnPort + 1
+)
+
+// Servers are those of a backend, or of all with "".
+func (h *HAProxy) Servers(ctx context.Context, backend string) ([]Server, error) {
+	text, err := h.Ask(ctx, strings.TrimSpace("show servers state "+backend))
+	if err != nil {
+		return nil, err
+	}
+	var servers []Server
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) == 0 || f[0] == "1" && len(f) == 1 || f[0] == "#" {
+			continue
+		}
+		if len(f) < columns {
+			return nil, fmt.Errorf("reading the servers of backend %q: %q", backend, strings.TrimSpace(line))
+		}
+		// Of the operational states 0 is stopped. Any administrative bit keeps requests away; and so does weight 0.
+		admitted := f[columnAdministration] == "0" && f[columnWeight] != "0"
+		servers = append(servers, Server{
+			Name: f[columnBackend] + "/" + f[columnName], Address: net.JoinHostPort(f[columnAddress], f[columnPort]),
+			Admitted: admitted, Serving: admitted && f[columnOperation] != "0",
+		})
+	}
+	return servers, nil
+}
