@@ -37,14 +37,15 @@ type Load struct {
 	stopping context.CancelFunc
 	underWay sync.WaitGroup
 
-	mu    sync.Mutex
-	ended Requests
+	mu      sync.Mutex
+	ended   Requests
+	changed chan struct{} // closed at the next end
 }
 
 // Start sends rate requests a second; ask makes one. The end of ctx fails those
 // that are under way.
 func Start(ctx context.Context, rate int, ask func(context.Context) Answer) *Load {
-	l := &Load{ask: ask, every: time.Second / time.Duration(rate)}
+	l := &Load{ask: ask, every: time.Second / time.Duration(rate), changed: make(chan struct{})}
 	running, cancel := context.WithCancel(ctx)
 	l.stopping = cancel
 	l.underWay.Go(func() { l.run(ctx, running) })
@@ -64,6 +65,26 @@ func (l *Load) Ended() Requests {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.ended[:len(l.ended):len(l.ended)]
+}
+
+// Await returns the first, after those n that ended first, that ok says yes to.
+func (l *Load) Await(ctx context.Context, n int, ok func(Request) bool) (Request, error) {
+	for {
+		l.mu.Lock()
+		fresh, changed := l.ended[n:len(l.ended):len(l.ended)], l.changed
+		l.mu.Unlock()
+		for _, r := range fresh {
+			if ok(r) {
+				return r, nil
+			}
+		}
+		n += len(fresh)
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return Request{}, ctx.Err()
+		}
+	}
 }
 
 // run keeps to the schedule; if it is late, it makes good what was due.
@@ -90,4 +111,6 @@ func (l *Load) send(ctx context.Context, due time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = append(l.ended, r)
+	close(l.changed)
+	l.changed = make(chan struct{})
 }

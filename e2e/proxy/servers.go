@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 )
 
@@ -24,6 +25,14 @@ const (
 	columns                                             = columnPort + 1
 )
 
+// onceDisabled is the one administrative bit that keeps no request away: it says
+// that the configuration had the server disabled.
+const onceDisabled = 0x04
+
+// stopped is the operational state of a server that its checks found down, or
+// that is in maintenance.
+const stopped = "0"
+
 // Servers are those of a backend, or of all with "".
 func (h *HAProxy) Servers(ctx context.Context, backend string) ([]Server, error) {
 	text, err := h.Ask(ctx, strings.TrimSpace("show servers state "+backend))
@@ -39,11 +48,14 @@ func (h *HAProxy) Servers(ctx context.Context, backend string) ([]Server, error)
 		if len(f) < columns {
 			return nil, fmt.Errorf("reading the servers of backend %q: %q", backend, strings.TrimSpace(line))
 		}
-		// Of the operational states 0 is stopped. Any administrative bit keeps requests away; and so does weight 0.
-		admitted := f[columnAdministration] == "0" && f[columnWeight] != "0"
+		bits, err := strconv.Atoi(f[columnAdministration])
+		if err != nil {
+			return nil, fmt.Errorf("reading the servers of backend %q: %w", backend, err)
+		}
+		admitted := bits&^onceDisabled == 0 && f[columnWeight] != "0"
 		servers = append(servers, Server{
 			Name: f[columnBackend] + "/" + f[columnName], Address: net.JoinHostPort(f[columnAddress], f[columnPort]),
-			Admitted: admitted, Serving: admitted && f[columnOperation] != "0",
+			Admitted: admitted, Serving: admitted && f[columnOperation] != stopped,
 		})
 	}
 	return servers, nil
