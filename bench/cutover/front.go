@@ -68,7 +68,7 @@ func (b *bench) openHAProxy(of string) opener {
 // drive runs HAProxy with eru-lb and returns once every container serves.
 func (f *fleet) drive(ctx context.Context, of string, p proxy.Place, h *proxy.HAProxy, services string) (*front, error) {
 	fr := &front{of: of, haproxy: h}
-	err := fr.begin(f, p)
+	err := fr.begin(f.stage, f.node.Name, p)
 	if err == nil {
 		b := proxy.Balancer{Binary: f.stage.Program("eru-lb"), Metrics: f.stage.Host() + ":12346"}
 		fr.lb = &balancer{metrics: b.Metrics, start: func() (*stage.Logged, error) {
@@ -99,7 +99,7 @@ func (b *bench) openChecks(ctx context.Context, f *fleet) (*front, error) {
 	}
 	fr := &front{of: ofChecks}
 	if fr.haproxy, err = p.NewHAProxyOf(backend); err == nil {
-		err = fr.begin(f, p)
+		err = fr.begin(f.stage, f.node.Name, p)
 	}
 	if err == nil {
 		err = fr.process.Explain(f.awaitServing(ctx, fr))
@@ -111,12 +111,12 @@ func (b *bench) openChecks(ctx context.Context, f *fleet) (*front, error) {
 }
 
 // begin starts HAProxy, and makes requests go to it.
-func (fr *front) begin(f *fleet, p proxy.Place) error {
+func (fr *front) begin(s *stage.Stage, name string, p proxy.Place) error {
 	client := load.NewHTTP("http://" + p.Listen + "/")
 	fr.ask = client.Ask
 	fr.onEnd(client.Close)
 	var err error
-	fr.process, err = f.stage.Start("haproxy-"+f.node.Name, fr.haproxy.Command())
+	fr.process, err = s.Start("haproxy-"+name, fr.haproxy.Command())
 	fr.onEnd(func() { _ = fr.process.Stop(syscall.SIGTERM) })
 	return err
 }
