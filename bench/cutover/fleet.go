@@ -106,6 +106,9 @@ func (f *fleet) run(ctx context.Context) (*member, error) {
 		return nil, err
 	}
 	m.pid, err = f.docker.Pid(ctx, m.id)
+	if err == nil && m.pid == 0 {
+		err = errors.New("starting a container: it has ended at once; the web server has to be a static program")
+	}
 	if err == nil {
 		m.ip, err = f.docker.Address(ctx, m.id)
 	}
