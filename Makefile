@@ -1,4 +1,4 @@
-# `make` alone lists what there is. ARGS goes to the command behind run, demo, test, chaos and bench: make test ARGS='-run TestUnit -v'.
+# `make` alone lists what there is. ARGS goes to the command behind run, demo, test, chaos, bench and bench-cutover: make test ARGS='-run TestUnit -v'.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PKGS    ?= ./...
 ARGS    ?=
@@ -21,7 +21,7 @@ READERS := e2e/readers
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # setup comes before build
-.PHONY: help setup build run demo test chaos bench-selfmon check lint vet fmt vuln bench docs tidy install clean
+.PHONY: help setup build run demo test chaos check lint vet fmt vuln bench bench-cutover bench-selfmon docs tidy install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,7 @@ check: vet lint build ## format, vet, lint, tidy, generated docs, and what the b
 	go mod tidy -diff
 	cd .ci/tools && go mod tidy -diff
 	cd $(READERS) && go mod tidy -diff
+	cd examples/confd && go mod tidy -diff
 	bin/eru-agent-dev docs --check
 	scripts/check-binary
 
@@ -87,6 +88,14 @@ bench-selfmon: ## let nodes and agents fall silent, and print what was cut, what
 	cd e2e/silence && go test -count=1 -timeout 30m -run '$(ROWS)' $(if $(BRIEF),,-full) -figures '$(CURDIR)/bin/silence.json'
 	bin/fleet -version '$(VERSION)' -silence bin/silence.json $(if $(BRIEF),-n 100 -quiet 20s) $(ARGS)
 
+# What there is to choose: make bench-cutover ARGS=-help. The table in docs/proxies.md: ARGS='-markdown docs/cutover.md'.
+bench-cutover: ## measure what users of HAProxy, nginx and gRPC see when servers die, stop, turn unhealthy and drain, in 12 minutes
+	@scripts/setup test
+	$(BUILD) -o bin/ ./cmd/eru-agent ./cmd/eru-lb ./e2e/web ./bench/cutover
+	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
+	cd examples/confd && go build -trimpath -ldflags '-s -w' -o ../../bin/confd github.com/kelseyhightower/confd
+	bin/cutover -version '$(VERSION)' $(ARGS)
+
 docs: build ## generate docs/cli.md, agent.yaml.example and lb.yaml.example
 	bin/eru-agent-dev docs
 
@@ -94,6 +103,7 @@ tidy: ## tidy all module files
 	go mod tidy
 	cd .ci/tools && go mod tidy
 	cd $(READERS) && go mod tidy
+	cd examples/confd && go mod tidy
 
 install: ## install binary, unit, account and example config (after make build; DESTDIR for packages)
 	PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' SYSCONFDIR='$(SYSCONFDIR)' DESTDIR='$(DESTDIR)' scripts/install

@@ -51,7 +51,9 @@ func (n *nursery) start(c *exec.Cmd) error {
 	if c.SysProcAttr == nil {
 		c.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	c.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	if c.SysProcAttr.Pdeathsig == 0 {
+		c.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
 	c.SysProcAttr.Setpgid = true // Ctrl-C is for the bench, which ends them in order
 	done := make(chan error)
 	n.asks <- func() { done <- c.Start() }

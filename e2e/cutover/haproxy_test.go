@@ -3,24 +3,22 @@ package cutover
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
+	shipped "github.com/projecteru2/eru-agent/e2e/proxy"
 	"github.com/projecteru2/eru-agent/e2e/rig"
 )
 
 // proxy is a HAProxy that runs the shipped configuration in a place of its own.
 type proxy struct {
 	*rig.Process
+	*shipped.HAProxy
 
 	t        testing.TB
 	dir      string
@@ -31,12 +29,8 @@ type proxy struct {
 // startProxy starts a HAProxy, with settings that the shipped configuration takes from the environment.
 func startProxy(t testing.TB, settings ...string) *proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{t: t, dir: t.TempDir(), bind: l.Addr().String(), settings: settings}
-	_ = l.Close()
+	place := shipped.Place{Root: root, Dir: t.TempDir(), Listen: freeAddress(t)}
+	p := &proxy{t: t, HAProxy: place.NewHAProxy(), dir: place.Dir, bind: place.Listen, settings: settings}
 	p.start()
 	return p
 }
@@ -44,17 +38,12 @@ func startProxy(t testing.TB, settings ...string) *proxy {
 // start starts it, with the files of the one before; it is there when its socket answers.
 func (p *proxy) start() {
 	p.t.Helper()
-	program, err := exec.LookPath("haproxy")
-	if err != nil {
-		p.t.Fatalf("these tests need HAProxy (make test sets it up): %v", err)
-	}
-	cfg, err := filepath.Abs("../../examples/haproxy/haproxy.cfg")
-	if err != nil {
-		p.t.Fatal(err)
+	command := p.HAProxy.Command()
+	if command.Err != nil {
+		p.t.Fatalf("these tests need HAProxy (make test sets it up): %v", command.Err)
 	}
 	p.Process = r.LaunchAs(p.t, func(c *exec.Cmd) {
-		c.Path, c.Args = program, []string{program, "-W", "-db", "-f", cfg}
-		c.Env = append(slices.Concat(os.Environ(), account(), p.settings), "HAPROXY_SOCKET="+p.socket(), "HAPROXY_STATE="+p.state(), "HAPROXY_BIND="+p.bind)
+		c.Path, c.Args, c.Env = command.Path, command.Args, slices.Concat(command.Env, account(), p.settings)
 	})
 	p.await("HAProxy to answer", func() error { _, err := p.ask("show info"); return err })
 }
@@ -72,8 +61,8 @@ func account() []string {
 	return []string{"HAPROXY_USER=" + me.Username, "HAPROXY_GROUP=" + group.Name}
 }
 
-func (p *proxy) socket() string { return filepath.Join(p.dir, "admin.sock") }
-func (p *proxy) state() string  { return filepath.Join(p.dir, "haproxy.state") }
+func (p *proxy) socket() string { return p.HAProxy.Socket }
+func (p *proxy) state() string  { return p.HAProxy.State }
 func (p *proxy) url() string    { return "http://" + p.bind + "/" }
 
 func (p *proxy) await(what string, ask func() error) {
@@ -81,29 +70,15 @@ func (p *proxy) await(what string, ask func() error) {
 	rig.Await(p.t, what, ask)
 }
 
-// ask asks its runtime socket, by itself: it shares no code with eru-lb.
-func (p *proxy) ask(command string) (string, error) {
-	conn, err := net.DialTimeout("unix", p.socket(), time.Second)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := io.WriteString(conn, command+"\n"); err != nil {
-		return "", err
-	}
-	answer, err := io.ReadAll(conn)
-	return string(answer), err
-}
+// ask asks its runtime socket.
+func (p *proxy) ask(command string) (string, error) { return p.HAProxy.Ask(p.t.Context(), command) }
 
 // pid is the worker's, which changes with each reload.
 func (p *proxy) pid() string {
-	answer, err := p.ask("show info")
+	pid, err := p.Worker(p.t.Context())
 	if err != nil {
 		return err.Error()
 	}
-	_, rest, _ := strings.Cut(answer, "\nPid: ")
-	pid, _, _ := strings.Cut(rest, "\n")
 	return pid
 }
 
@@ -141,29 +116,15 @@ func (p *proxy) crash() {
 // servers are those with an address: "172.17.0.2:80 ready", sorted.
 func (p *proxy) servers() []string {
 	p.t.Helper()
-	answer, err := p.ask("show servers state shop-web")
+	list, err := p.Servers(p.t.Context(), "shop-web")
 	if err != nil {
-		p.t.Fatalf("asking HAProxy for its servers: %v", err)
+		p.t.Fatal(err)
 	}
 	var all []string
-	for line := range strings.Lines(answer) {
-		// 3 shop-web 1 eru1 172.17.0.2 2 4 ... : address, operational state, administrative state, and the port as the 19th.
-		f := strings.Fields(line)
-		if len(f) < 19 || f[1] != "shop-web" || f[4] == "0.0.0.0" {
-			continue
+	for _, s := range list {
+		if !strings.HasPrefix(s.Address, "0.0.0.0:") {
+			all = append(all, s.Address+" "+s.Use)
 		}
-		var admin int
-		if _, err := fmt.Sscan(f[6], &admin); err != nil {
-			p.t.Fatalf("reading %q: %v", line, err)
-		}
-		use := "ready"
-		switch {
-		case admin&1 != 0:
-			use = "maint"
-		case admin&8 != 0:
-			use = "drain"
-		}
-		all = append(all, net.JoinHostPort(f[4], f[18])+" "+use)
 	}
 	slices.Sort(all)
 	return all

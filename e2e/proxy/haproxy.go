@@ -66,10 +66,13 @@ func (p Place) NewHAProxyByConfd(binary string) (*HAProxy, Confd, error) {
 // Command runs HAProxy in the foreground, as its systemd unit does. SIGUSR2
 // makes it reload.
 func (h *HAProxy) Command() *exec.Cmd {
-	c := exec.Command("haproxy", "-W", "-f", h.file, "-p", filepath.Join(h.dir, "haproxy.pid"))
+	c := exec.Command("haproxy", "-W", "-db", "-f", h.file, "-S", filepath.Join(h.dir, "haproxy-master.sock"))
 	c.Env = append(os.Environ(), "HAPROXY_SOCKET="+h.Socket, "HAPROXY_STATE="+h.State, "HAPROXY_BIND="+h.listen)
 	return c
 }
+
+// File is its configuration.
+func (h *HAProxy) File() string { return h.file }
 
 // askWithin bounds one answer of the runtime socket.
 const askWithin = 2 * time.Second

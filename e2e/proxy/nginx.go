@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 )
 
 // Nginx is that of examples/nginx, with confd beside it.
@@ -27,9 +28,12 @@ func (p Place) NewNginx(binary string) (*Nginx, error) {
 	return n, err
 }
 
-// Command runs nginx in the foreground. confd has to have run once before.
+// Command runs nginx in the foreground. confd has to have run once before. End it
+// with SIGTERM: its workers outlive a master that is killed.
 func (n *Nginx) Command() *exec.Cmd {
-	return exec.Command("nginx", "-c", filepath.Join(n.dir, "nginx.conf"), "-e", filepath.Join(n.dir, "error.log"), "-g", "daemon off;")
+	c := exec.Command("nginx", "-c", filepath.Join(n.dir, "nginx.conf"), "-e", filepath.Join(n.dir, "error.log"), "-g", "daemon off;")
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	return c
 }
 
 // Upstream is the file that confd writes.

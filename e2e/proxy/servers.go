@@ -12,6 +12,7 @@ import (
 type Server struct {
 	Name     string
 	Address  string // host:port
+	Use      string // ready, drain or maint, as somebody wants it
 	Admitted bool   // nobody has taken it out or drains it
 	Serving  bool   // requests go to it: it is admitted, and its own check says nothing else
 }
@@ -25,9 +26,12 @@ const (
 	columns                                             = columnPort + 1
 )
 
-// onceDisabled is the one administrative bit that keeps no request away: it says
-// that the configuration had the server disabled.
-const onceDisabled = 0x04
+// The administrative bits that drain a server. Of the others one only says that
+// the configuration had it disabled; any other is maintenance.
+const (
+	draining     = 0x08 | 0x10
+	onceDisabled = 0x04
+)
 
 // stopped is the operational state of a server that its checks found down, or
 // that is in maintenance.
@@ -52,11 +56,22 @@ func (h *HAProxy) Servers(ctx context.Context, backend string) ([]Server, error)
 		if err != nil {
 			return nil, fmt.Errorf("reading the servers of backend %q: %w", backend, err)
 		}
-		admitted := bits&^onceDisabled == 0 && f[columnWeight] != "0"
+		use := use(bits)
+		admitted := use == "ready" && f[columnWeight] != "0"
 		servers = append(servers, Server{
 			Name: f[columnBackend] + "/" + f[columnName], Address: net.JoinHostPort(f[columnAddress], f[columnPort]),
-			Admitted: admitted, Serving: admitted && f[columnOperation] != stopped,
+			Use: use, Admitted: admitted, Serving: admitted && f[columnOperation] != stopped,
 		})
 	}
 	return servers, nil
+}
+
+func use(bits int) string {
+	switch {
+	case bits&^(onceDisabled|draining) != 0:
+		return "maint"
+	case bits&draining != 0:
+		return "drain"
+	}
+	return "ready"
 }
