@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os/exec"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -159,6 +160,22 @@ func (f *fleet) kill(_ context.Context, m *member) error {
 func (f *fleet) stop(ctx context.Context, m *member) error {
 	_, err := f.docker.Command(ctx, "stop", m.id)
 	return err
+}
+
+// drainAndStop stops a container as a deploy should: it is drained first, and the
+// command waits for eru-lb. confd tells nobody what it has done: half a second has to do.
+func (s *scene) drainAndStop(ctx context.Context, m *member) error {
+	c := exec.CommandContext(ctx, s.stage.Program("eru-agent"), "drain", m.id, "--wait", "--reason", "bench",
+		"--etcd.endpoints", s.stage.Etcd.Endpoint, "--etcd.prefix", s.node.Prefix)
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("draining %s: %w: %s", m.name(), err, out)
+	}
+	if s.lb == nil {
+		if err := kernel.Sleep(ctx, aftermath); err != nil {
+			return err
+		}
+	}
+	return s.stop(ctx, m)
 }
 
 // behave tells a container's server how to answer.

@@ -178,6 +178,31 @@ func (b *bench) openNginx(ctx context.Context, f *fleet) (*front, error) {
 	return fr, err
 }
 
+// openXDS is a gRPC client that follows eru-lb xds.
+func (b *bench) openXDS(ctx context.Context, f *fleet) (*front, error) {
+	p, err := f.place("xds")
+	if err != nil {
+		return nil, err
+	}
+	fr := &front{of: ofXDS}
+	lb := proxy.Balancer{Binary: f.stage.Program("eru-lb"), Metrics: f.stage.Host() + ":12346"}
+	fr.lb = &balancer{metrics: lb.Metrics}
+	if fr.lb.Logged, err = f.stage.Start("eru-lb-"+f.node.Name, lb.XDS(p, "shop/web:"+portGRPC)); err != nil {
+		return nil, err
+	}
+	fr.onEnd(fr.lb.End)
+	client, err := load.NewXDS(p.Listen, load.Insecure, "shop-web")
+	if err == nil {
+		fr.ask = client.Ask
+		fr.onEnd(client.Close)
+		err = fr.lb.Explain(f.awaitServing(ctx, fr))
+	}
+	if err != nil {
+		fr.end()
+	}
+	return fr, err
+}
+
 // metric reads one of eru-lb's, with all its labels as they are printed.
 func (l *balancer) metric(ctx context.Context, series string) (string, error) {
 	text, err := stage.Get(ctx, "http://"+l.metrics+"/metrics")

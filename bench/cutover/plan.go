@@ -28,6 +28,7 @@ func (b *bench) plan() []plan.Step {
 		{"haproxy", b.full(share{ofHAProxy, b.openHAProxy(ofHAProxy), b.rounds, b.unhealthy, b.puts, true})},
 		{"die", b.byDie()},
 		{"nginx", b.full(share{ofNginx, b.openNginx, b.others, max(b.unhealthy/2, 1), max(b.puts/2, 1), false})},
+		{"xds", b.full(share{ofXDS, b.openXDS, b.others, max(b.unhealthy/2, 1), max(b.puts/2, 1), false})},
 		{"checks", b.checks(share{ofChecks, b.openChecks, few, 0, 0, false})},
 		{"faults", b.faults()},
 		{"panic", b.panics()},
@@ -63,10 +64,14 @@ func (b *bench) full(s share) []plan.Step {
 				}
 				return nil
 			})},
-		{What: s.of + ": servers that die at once when they are stopped", Takes: setUp + time.Duration(s.rounds)*perKill,
+		{What: s.of + ": servers that die at once when they are stopped", Takes: setUp + time.Duration(s.rounds)*2*perKill,
 			Do: b.scene(hasty, (*stage.Node).Start, s.open, func(ctx context.Context, sc *scene) error {
-				s.limits = false // the issue asks what is lost
-				return sc.suffer(ctx, sc.stopped(s, "stopped, a server that dies at once"))
+				lost := s
+				lost.limits = false // nobody can answer what such a server has begun
+				if err := sc.suffer(ctx, sc.stopped(lost, "stopped, a server that dies at once")); err != nil {
+					return err
+				}
+				return sc.suffer(ctx, sc.drained(s))
 			})},
 	}
 }
@@ -95,6 +100,10 @@ func (sc *scene) killed(s share) ordeal {
 
 func (sc *scene) stopped(s share, group string) ordeal {
 	return ordeal{group: group, what: "docker stop", rounds: s.rounds, do: sc.stop, limits: s.limits}
+}
+
+func (sc *scene) drained(s share) ordeal {
+	return ordeal{group: "drained, then stopped, a server that dies at once", what: "drain", rounds: max(s.rounds/2, 1), limits: s.limits, do: sc.drainAndStop}
 }
 
 // scene sets one up for what is measured in it.
