@@ -88,7 +88,7 @@ bench-selfmon: ## let nodes and agents fall silent, and print what was cut, what
 	cd e2e/silence && go test -count=1 -timeout 30m -run '$(ROWS)' $(if $(BRIEF),,-full) -figures '$(CURDIR)/bin/silence.json'
 	bin/fleet -version '$(VERSION)' -silence bin/silence.json $(if $(BRIEF),-n 100 -quiet 20s) $(ARGS)
 
-# What there is to choose: make bench-cutover ARGS=-help. The table in docs/proxies.md: ARGS='-markdown docs/cutover.md'.
+# What there is to choose: make bench-cutover ARGS=-help. The tables in docs/proxies.md: ARGS='-markdown docs/proxies.md'.
 bench-cutover: ## measure what users of HAProxy, nginx and gRPC see when servers die, stop, turn unhealthy and drain, in 12 minutes
 	@scripts/setup test
 	$(BUILD) -o bin/ ./cmd/eru-agent ./cmd/eru-lb ./e2e/web ./bench/cutover

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -30,10 +32,35 @@ func (r *Report) Markdown(path string) error {
 	for _, s := range r.Skipped {
 		fmt.Fprintf(&b, "\nNot measured: %s.\n", s)
 	}
-	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+	text, err := placed(path, b.String())
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o644)
+	}
+	if err != nil {
 		return fmt.Errorf("writing the tables: %w", err)
 	}
 	return nil
+}
+
+// The lines of a document between which the tables stand.
+const (
+	markBegin = "<!-- measured -->\n"
+	markEnd   = "<!-- end of measured -->\n"
+)
+
+// placed are the tables, within the document that stands at path if that has a
+// place for them.
+func placed(path, tables string) (string, error) {
+	stands, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return tables, nil
+	}
+	before, rest, begun := strings.Cut(string(stands), markBegin)
+	_, after, ended := strings.Cut(rest, markEnd)
+	if err != nil || !begun || !ended {
+		return tables, err
+	}
+	return before + markBegin + tables + markEnd + after, nil
 }
 
 func (r *Report) markdownFigures(b *strings.Builder) {
