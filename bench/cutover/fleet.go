@@ -114,23 +114,20 @@ func (f *fleet) run(ctx context.Context) (*member, error) {
 		m.ip, err = f.docker.Address(ctx, m.id)
 	}
 	if err == nil {
-		_, err = f.await(ctx, 0, m, "healthy")
+		err = f.await(ctx, 0, m, "healthy")
 	}
 	return m, err
 }
 
 // await returns once the witness has seen a state of a container after the first
 // n things that it saw.
-func (f *fleet) await(ctx context.Context, n int, m *member, state string) (stage.Sight, error) {
-	var s stage.Sight
-	err := stage.Within(ctx, func(ctx context.Context) error {
-		var err error
-		s, err = f.node.Await(ctx, n, fmt.Sprintf("container %s to be %s", m.name(), state), func(s stage.Sight) bool {
+func (f *fleet) await(ctx context.Context, n int, m *member, state string) error {
+	return stage.Within(ctx, func(ctx context.Context) error {
+		_, err := f.node.Await(ctx, n, fmt.Sprintf("container %s to be %s", m.name(), state), func(s stage.Sight) bool {
 			return s.ID == m.id && s.State == state
 		})
 		return f.agent.Explain(err)
 	})
-	return s, err
 }
 
 func (f *fleet) remove(ctx context.Context, m *member) error {

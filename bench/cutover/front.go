@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,13 +33,13 @@ type balancer struct {
 	metrics string // host:port
 }
 
-func (f *front) end() {
-	for i := len(f.ends) - 1; i >= 0; i-- {
-		f.ends[i]()
+func (fr *front) end() {
+	for i := len(fr.ends) - 1; i >= 0; i-- {
+		fr.ends[i]()
 	}
 }
 
-func (f *front) onEnd(do func()) { f.ends = append(f.ends, do) }
+func (fr *front) onEnd(do func()) { fr.ends = append(fr.ends, do) }
 
 // place is where the next proxy of this run lives.
 func (f *fleet) place(name string) (proxy.Place, error) {
@@ -135,7 +136,7 @@ func (f *fleet) awaitServing(ctx context.Context, fr *front) error {
 			return len(missing) == 0, nil
 		})
 		if err != nil {
-			err = fmt.Errorf("waiting for %s to serve: %w: %d of %d containers do not, last answer %v", fr.of, err, len(missing), len(f.members), last.Failed)
+			err = errors.Join(fmt.Errorf("waiting for %s to serve: %w: %d of %d containers do not", fr.of, err, len(missing), len(f.members)), last.Failed)
 		}
 		return err
 	})

@@ -32,7 +32,7 @@ func (s *scene) alarm(ctx context.Context) error {
 		return err
 	}
 	for _, m := range s.members {
-		if _, err := s.await(ctx, 0, m, "unhealthy"); err != nil {
+		if err := s.await(ctx, 0, m, "unhealthy"); err != nil {
 			return err
 		}
 	}

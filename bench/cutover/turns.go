@@ -48,7 +48,7 @@ func (s *scene) turn(ctx context.Context, l *load.Load, m *member) (time.Duratio
 	if err := s.behave(ctx, m, "sick"); err != nil {
 		return 0, err
 	}
-	if _, err := s.await(ctx, seen, m, "unhealthy"); err != nil {
+	if err := s.await(ctx, seen, m, "unhealthy"); err != nil {
 		return 0, err
 	}
 	if err := kernel.Sleep(ctx, aftermath); err != nil {

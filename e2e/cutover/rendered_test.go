@@ -2,6 +2,7 @@ package cutover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -23,7 +24,7 @@ import (
 const root = "../.."
 
 // confd is built once, and only if it is asked for.
-var confd = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // never changes
+var confd = sync.OnceValues(func() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*rig.Patience)
 	defer cancel()
 	binary := filepath.Join(filepath.Dir(r.Binary()), "confd")
@@ -120,7 +121,7 @@ func (p rendered) awaitTo(t *testing.T, c ...*rig.Container) {
 		for range 4 * len(c) {
 			answer := client.Ask(t.Context())
 			if !want[answer.By] {
-				return fmt.Errorf("one was answered by %q, %v", answer.By, answer.Failed)
+				return errors.Join(fmt.Errorf("one was answered by %q", answer.By), answer.Failed)
 			}
 			by[answer.By] = true
 		}

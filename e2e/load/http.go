@@ -44,7 +44,7 @@ func (h *HTTP) get(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", cause(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it has been read
+	defer func() { _ = resp.Body.Close() }()
 	by := resp.Header.Get("Served-By")
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return by, cause(err)

@@ -20,10 +20,10 @@ func TestLoadIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stands := time.Now().Add(time.Second)
 		l := load.Start(t.Context(), 100, func(context.Context) load.Answer {
-			time.Sleep(time.Until(stands.Add(time.Second)))
+			<-time.After(time.Until(stands.Add(time.Second)))
 			return load.Answer{By: "one"}
 		})
-		time.Sleep(3*time.Second - time.Millisecond)
+		<-time.After(3*time.Second - time.Millisecond)
 		all := l.Stop()
 		if len(all) != 300 || len(all.Failed()) != 0 {
 			t.Fatalf("%d requests, failed: %s", len(all), all.Why())
@@ -33,7 +33,7 @@ func TestLoadIsOpen(t *testing.T) {
 		}
 		begun := stands.Add(-time.Second)
 		if n := len(all.Between(begun.Add(time.Second), begun.Add(2*time.Second))); n != 100 {
-			t.Errorf("%d were due in the second second", n)
+			t.Errorf("%d were due in the next second", n)
 		}
 		if last := all.ServedBy("one").LastSent().Sub(begun); last != 2990*time.Millisecond || !all.ServedBy("two").LastSent().IsZero() {
 			t.Errorf("the last was sent after %v", last)
@@ -47,7 +47,7 @@ func TestStopWaitsForAnswers(t *testing.T) {
 			<-ctx.Done()
 			return load.Answer{Failed: errors.New("no answer"), Again: 1}
 		})
-		time.Sleep(time.Second / 2)
+		<-time.After(time.Second / 2)
 		begun := time.Now()
 		all := l.Stop()
 		if len(all) != 1 || time.Since(begun) != load.Patience-time.Second/2 || all.Why() != "1: no answer" || all.Again() != 1 {

@@ -163,15 +163,14 @@ func TestSickServesOn(t *testing.T) {
 func TestFinish(t *testing.T) {
 	s, address, control := start(t, config{mode: mode{name: "slow", duration: 100 * time.Millisecond}})
 	idle, busy := keepAlive(t, address), keepAlive(t, address)
-	idle.get(t)
-	if _, err := io.WriteString(busy.conn, request); err != nil {
-		t.Fatal(err)
-	}
+	idle.ask(t)
+	idle.read(t)
+	busy.ask(t)
 	for get(t, control+"/open") != "2" { // accepted, if not yet read
 	}
 	done := s.finish()
-	if resp := busy.read(t); !resp.Close || resp.StatusCode != http.StatusOK {
-		t.Errorf("the request under way: status %d, last %v", resp.StatusCode, resp.Close)
+	if code, last := busy.read(t); !last || code != http.StatusOK {
+		t.Errorf("the request under way: status %d, last %v", code, last)
 	}
 	if _, err := idle.in.ReadByte(); err == nil {
 		t.Error("the idle connection says something more")
@@ -199,22 +198,23 @@ func keepAlive(t *testing.T, address string) kept {
 	return kept{conn, bufio.NewReader(conn)}
 }
 
-func (k kept) get(t *testing.T) *http.Response {
+func (k kept) ask(t *testing.T) {
 	t.Helper()
 	if _, err := io.WriteString(k.conn, request); err != nil {
 		t.Fatal(err)
 	}
-	return k.read(t)
 }
 
-func (k kept) read(t *testing.T) *http.Response {
+// read returns the status of the next answer, and whether it is the last.
+func (k kept) read(t *testing.T) (int, bool) {
 	t.Helper()
 	resp, err := http.ReadResponse(k.in, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp
+	return resp.StatusCode, resp.Close
 }
 
 func TestTLSAndKeepAlive(t *testing.T) {
