@@ -21,6 +21,10 @@
 //     millisecond over its runtime socket by a client of this program's own.
 //   - "Docker's die" is an agent in a PID namespace of its own, where it can watch no process, so
 //     that Docker's event is all that it has.
+//   - HAProxy with its own checks has the shipped configuration but for its servers,
+//     which stand in the file; a new container's address is told by hand. "No
+//     redispatch" is that without the lines that send what a server did not answer to
+//     another one.
 //   - Turned unhealthy is a probe that is answered with 503 from one moment on, while
 //     requests are served on; the last request is the last one sent of those that the
 //     container served.

@@ -90,6 +90,15 @@ func (f *fleet) drive(ctx context.Context, of string, p proxy.Place, h *proxy.HA
 // openChecks is HAProxy with the same configuration but for its servers, which
 // stand in it, and nobody tells it anything.
 func (b *bench) openChecks(ctx context.Context, f *fleet) (*front, error) {
+	return f.openStatic(ctx, ofChecks, proxy.Place.NewHAProxyOf)
+}
+
+// openPlain is that without the second line either.
+func (b *bench) openPlain(ctx context.Context, f *fleet) (*front, error) {
+	return f.openStatic(ctx, ofPlain, proxy.Place.NewHAProxyWithout)
+}
+
+func (f *fleet) openStatic(ctx context.Context, of string, make func(proxy.Place, ...string) (*proxy.HAProxy, error)) (*front, error) {
 	p, err := f.place("checks")
 	if err != nil {
 		return nil, err
@@ -98,8 +107,8 @@ func (b *bench) openChecks(ctx context.Context, f *fleet) (*front, error) {
 	for _, m := range f.members {
 		backend += fmt.Sprintf("\tserver %s %s\n", m.name(), m.address())
 	}
-	fr := &front{of: ofChecks}
-	if fr.haproxy, err = p.NewHAProxyOf(backend); err == nil {
+	fr := &front{of: of}
+	if fr.haproxy, err = make(p, backend); err == nil {
 		err = fr.begin(f.stage, f.node.Name, p)
 	}
 	if err == nil {

@@ -16,6 +16,7 @@ const (
 	ofNginx   = "nginx, reload"
 	ofXDS     = "gRPC, xDS"
 	ofChecks  = "HAProxy, own checks"
+	ofPlain   = "HAProxy, own checks, no redispatch"
 	ofDie     = "HAProxy, eru-lb, Docker's die"
 )
 
@@ -51,7 +52,7 @@ Groups:
   die      the same with Docker's die as the agent's only word: killed
   nginx    nginx, which confd makes reload
   xds      a gRPC client that follows eru-lb xds
-  checks   HAProxy with its own checks only
+  checks   HAProxy with its own checks only, with and without redispatch
   faults   etcd away, the agent killed, eru-lb killed, HAProxy reloaded in the middle of a kill
   panic    every container unhealthy at once
   scale    many servers, many changes: CPU and memory of eru-lb, and its lag
@@ -84,7 +85,7 @@ func (o *options) define(f *flag.FlagSet) {
 	f.IntVar(&o.servers, "servers", 5, "containers")
 	f.IntVar(&o.rate, "rate", 400, "requests a second")
 	f.IntVar(&o.rounds, "rounds", 20, "kills and stops behind HAProxy with eru-lb")
-	f.IntVar(&o.others, "others", 8, "kills and stops behind the other proxies, a quarter of it behind HAProxy with its own checks")
+	f.IntVar(&o.others, "others", 6, "kills and stops behind the other proxies, a quarter of it behind HAProxy with its own checks")
 	f.IntVar(&o.unhealthy, "unhealthy", 10, "how often a container turns unhealthy")
 	f.IntVar(&o.puts, "puts", 100, "how often a container is taken out by a put")
 	f.DurationVar(&o.interval, "interval", time.Second, "interval of the probes")

@@ -29,7 +29,7 @@ func (b *bench) plan() []plan.Step {
 		{"die", b.byDie()},
 		{"nginx", b.full(share{ofNginx, b.openNginx, b.others, max(b.unhealthy/2, 1), max(b.puts/2, 1), false})},
 		{"xds", b.full(share{ofXDS, b.openXDS, b.others, max(b.unhealthy/2, 1), max(b.puts/2, 1), false})},
-		{"checks", b.checks(share{ofChecks, b.openChecks, few, 0, 0, false})},
+		{"checks", append(b.checks(share{ofChecks, b.openChecks, few, 0, 0, false}), b.checks(share{ofPlain, b.openPlain, few, 0, 0, false})...)},
 		{"faults", b.faults()},
 		{"panic", b.panics()},
 		{"scale", b.scales()},

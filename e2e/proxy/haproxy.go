@@ -39,6 +39,29 @@ func (p Place) NewHAProxyOf(backends ...string) (*HAProxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the sample: %w", err)
 	}
+	return p.write(text, backends)
+}
+
+// NewHAProxyWithout is NewHAProxyOf without what the sample has for requests that
+// a server did not answer: they are sent to the same server again, as HAProxy does
+// when nobody tells it otherwise.
+func (p Place) NewHAProxyWithout(backends ...string) (*HAProxy, error) {
+	text, err := os.ReadFile(filepath.Join(p.Root, Sample))
+	if err != nil {
+		return nil, fmt.Errorf("reading the sample: %w", err)
+	}
+	var kept []byte
+	for line := range bytes.Lines(text) {
+		words := string(bytes.TrimSpace(line))
+		if !strings.HasPrefix(words, "option redispatch") && !strings.HasPrefix(words, "retry-on") && !strings.HasPrefix(words, "http-request disable-l7-retry") {
+			kept = append(kept, line...)
+		}
+	}
+	return p.write(kept, backends)
+}
+
+// write writes the sample with other backends.
+func (p Place) write(text []byte, backends []string) (*HAProxy, error) {
 	before, _, found := bytes.Cut(text, []byte("\nbackend shop-web\n"))
 	if !found {
 		return nil, fmt.Errorf("reading %s: it has no backend shop-web", Sample)
