@@ -98,7 +98,7 @@ func (b *bench) openPlain(ctx context.Context, f *fleet) (*front, error) {
 	return f.openStatic(ctx, ofPlain, proxy.Place.NewHAProxyWithout)
 }
 
-func (f *fleet) openStatic(ctx context.Context, of string, make func(proxy.Place, ...string) (*proxy.HAProxy, error)) (*front, error) {
+func (f *fleet) openStatic(ctx context.Context, of string, lay func(proxy.Place, ...string) (*proxy.HAProxy, error)) (*front, error) {
 	p, err := f.place("checks")
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (f *fleet) openStatic(ctx context.Context, of string, make func(proxy.Place
 		backend += fmt.Sprintf("\tserver %s %s\n", m.name(), m.address())
 	}
 	fr := &front{of: of}
-	if fr.haproxy, err = make(p, backend); err == nil {
+	if fr.haproxy, err = lay(p, backend); err == nil {
 		err = fr.begin(f.stage, f.node.Name, p)
 	}
 	if err == nil {

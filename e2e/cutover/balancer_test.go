@@ -35,7 +35,7 @@ func startBalancer(t testing.TB, n *rig.Node, p *proxy, flags ...string) *balanc
 // launch starts eru-lb for a node, with more arguments.
 func launch(t testing.TB, n *rig.Node, args ...string) *balancer {
 	t.Helper()
-	args = append(args, "--name", "reader", "--etcd.endpoints", n.Endpoint(), "--etcd.prefix", n.Prefix, "--etcd.timeout", "1s",
+	args = append(args, "--name", "edge", "--etcd.endpoints", n.Endpoint(), "--etcd.prefix", n.Prefix, "--etcd.timeout", "1s",
 		"--metrics.addr", "127.0.0.1:0", "--log.format", "json")
 	b := &balancer{t: t, Process: r.LaunchAs(t, func(c *exec.Cmd) { c.Path, c.Args = r.Balancer(), append([]string{r.Balancer()}, args...) })}
 	var start struct{ Metrics string }

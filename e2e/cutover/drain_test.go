@@ -44,7 +44,7 @@ func TestDrainThenKill(t *testing.T) {
 
 	b.Signal(syscall.SIGSTOP) // it lives, as far as etcd knows, and applies nothing
 	out, errs, code := r.Exec(t, "drain", c[2].Name, "--wait", "--timeout", "2s", "--etcd.endpoints", n.Endpoint(), "--etcd.prefix", n.Prefix)
-	if code != 1 || !strings.Contains(errs, "2s has passed while waiting for reader reader (haproxy); the drain stands") {
+	if code != 1 || !strings.Contains(errs, "2s has passed while waiting for reader edge (haproxy); the drain stands") {
 		t.Errorf("exit code %d, %s%s", code, out, errs)
 	}
 	b.Signal(syscall.SIGCONT)
