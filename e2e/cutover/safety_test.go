@@ -129,7 +129,7 @@ func acknowledged(t *testing.T, n *rig.Node, id string, revision int64) {
 	t.Helper()
 	var last string
 	n.Await(t, fmt.Sprintf("the reader to have %s at %d", id, revision), func() bool {
-		e, _ := n.Last("reader/reader")
+		e, _ := n.Last("reader/edge")
 		last = string(e.Value)
 		var record struct {
 			Kind    string           `json:"kind"`

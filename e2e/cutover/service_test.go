@@ -88,7 +88,7 @@ func TestLeastRights(t *testing.T) {
 		t.Errorf("it may write a status: %v", err)
 	}
 	rig.Await(t, "the reader's record", func() error {
-		resp, err := own.Get(t.Context(), n.Prefix+"/reader/reader")
+		resp, err := own.Get(t.Context(), n.Prefix+"/reader/edge")
 		if err == nil && len(resp.Kvs) == 0 {
 			err = fmt.Errorf("nothing stands there")
 		}

@@ -178,7 +178,7 @@ func TestXDSDrainIsAcknowledged(t *testing.T) {
 		Drained map[string]int64 `json:"drained"`
 	}
 	rig.Await(t, "eru-lb to acknowledge the drain", func() error {
-		e, _ := n.Last("reader/reader")
+		e, _ := n.Last("reader/edge")
 		if err := json.Unmarshal(e.Value, &record); err != nil {
 			return err
 		}
