@@ -163,8 +163,8 @@ func (s *scene) serving(ctx context.Context) ([]string, error) {
 	return all, err
 }
 
-// join returns once a container has served one of the load's requests. To
-// HAProxy without eru-lb its address has to be told by hand, as nobody else does.
+// join returns once a container serves the load's requests. To HAProxy without
+// eru-lb its address has to be told by hand, as nobody else does.
 func (s *scene) join(ctx context.Context, l *load.Load, m *member) error {
 	if s.haproxy != nil && s.lb == nil {
 		if err := s.byHand(ctx, m); err != nil {
@@ -172,6 +172,13 @@ func (s *scene) join(ctx context.Context, l *load.Load, m *member) error {
 		}
 	}
 	_, err := l.Await(ctx, len(l.Ended()), func(r load.Request) bool { return r.By == m.name() })
+	if err == nil && s.haproxy != nil {
+		// Without redispatch that may have been an old request, which HAProxy tries again and again at an address that it takes for down.
+		err = every(ctx, pollEvery, func() (bool, error) {
+			in, err := s.serving(ctx)
+			return slices.Contains(in, m.address()), err
+		})
+	}
 	if err != nil {
 		err = fmt.Errorf("waiting for %s to send requests to the new container %s: %w", s.of, m.name(), err)
 	}
