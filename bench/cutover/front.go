@@ -103,7 +103,7 @@ func (f *fleet) openStatic(ctx context.Context, of string, lay func(proxy.Place,
 	if err != nil {
 		return nil, err
 	}
-	backend := "backend shop-web\n\tbalance roundrobin\n\tdefault-server check inter 2s fall 3 rise 1\n"
+	backend := fmt.Sprintf("backend shop-web\n\tbalance roundrobin\n\tdefault-server check inter %dms fall 3 rise 1\n", 2*f.interval.Milliseconds())
 	for _, m := range f.members {
 		backend += fmt.Sprintf("\tserver %s %s\n", m.name(), m.address())
 	}

@@ -78,7 +78,7 @@ func (b *bench) full(s share) []plan.Step {
 
 // checks is what happens to servers of whose end nobody tells HAProxy.
 func (b *bench) checks(s share) []plan.Step {
-	return []plan.Step{{What: s.of + ": servers killed, stopped", Takes: setUp + time.Duration(s.rounds)*2*12*time.Second,
+	return []plan.Step{{What: s.of + ": servers killed, stopped", Takes: setUp + time.Duration(s.rounds)*2*12*b.interval,
 		Do: b.scene(finishing, (*stage.Node).Start, s.open, func(ctx context.Context, sc *scene) error {
 			if err := sc.suffer(ctx, sc.killed(s)); err != nil {
 				return err
