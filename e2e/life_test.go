@@ -80,7 +80,7 @@ func checkFields(t *testing.T, value []byte, s rig.Status) {
 	if err := json.Unmarshal(value, &fields); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"endpoints", "extension", "healthy", "id", "name", "networks", "running", "seq", "since", "started", "state", "v"}
+	want := []string{"check", "endpoints", "extension", "healthy", "id", "name", "networks", "running", "seq", "since", "started", "state", "v"}
 	if s.Reason != "" {
 		want = append(want, "reason")
 	}
