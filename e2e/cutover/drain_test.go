@@ -15,7 +15,7 @@ func drain(t *testing.T, n *rig.Node, args ...string) {
 	t.Helper()
 	args = append([]string{"drain", "--wait", "--timeout", "1m", "--etcd.endpoints", n.Endpoint(), "--etcd.prefix", n.Prefix}, args...)
 	out, errs, code := r.Exec(t, args...)
-	if code != 0 || !strings.HasSuffix(out, "\nnothing new is sent: applied by reader\n") {
+	if code != 0 || !strings.HasSuffix(out, "\nnothing new is sent: applied by edge\n") {
 		t.Fatalf("draining: exit code %d, %s%s", code, out, errs)
 	}
 }
