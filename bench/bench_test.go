@@ -11,14 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/projecteru2/eru-agent/bench/plan"
 	"github.com/projecteru2/eru-agent/bench/report"
 	"github.com/projecteru2/eru-agent/bench/stage"
 	"github.com/projecteru2/eru-agent/bench/yardstick"
 )
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(stage.RoleVar); role != "" {
-		exit(play(role, os.Getenv(stage.SpecVar)))
+	if played, err := stage.Play(parts()); played {
+		os.Exit(plan.Exit("bench", err))
 	}
 	m.Run()
 }

@@ -8,14 +8,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/projecteru2/eru-agent/bench/plan"
 	"github.com/projecteru2/eru-agent/bench/report"
 	"github.com/projecteru2/eru-agent/bench/stage"
 	"github.com/projecteru2/eru-agent/e2e/proxy"
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(stage.RoleVar) == "target" {
-		exit(serveTargets())
+	if played, err := stage.Play(parts()); played {
+		os.Exit(plan.Exit("cutover", err))
 	}
 	m.Run()
 }

@@ -2,14 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os"
-	"strings"
-	"time"
 
 	"github.com/projecteru2/eru-agent/bench/plan"
 	"github.com/projecteru2/eru-agent/bench/report"
@@ -18,53 +12,21 @@ import (
 )
 
 func main() {
-	if os.Getenv(stage.RoleVar) == "target" {
-		exit(serveTargets())
+	if played, err := stage.Play(parts()); played {
+		os.Exit(plan.Exit("cutover", err))
 	}
-	ctx, stop := plan.Interruptible()
-	defer stop()
-	o, err := parse(os.Args[1:])
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		exit(nil)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "cutover:", err)
-		os.Exit(2)
-	}
-	exit(run(ctx, o, os.Stdout, os.Stderr))
+	os.Exit(plan.Main("cutover", parse, run))
 }
 
-func exit(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cutover:", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+// parts are the processes that the stage starts: one answers for all servers of
+// the measurement with many.
+func parts() map[string]stage.Part {
+	return map[string]stage.Part{"target": stage.As(target.Serve)}
 }
 
-// serveTargets makes this process the one that answers for all servers of the
-// measurement with many.
-func serveTargets() error {
-	var spec target.Spec
-	if err := json.Unmarshal([]byte(os.Getenv(stage.SpecVar)), &spec); err != nil {
-		return fmt.Errorf("reading what to do: %w", err)
-	}
-	return target.Serve(spec)
-}
-
-// run measures, and says what it has measured also when it was interrupted.
 func run(ctx context.Context, o options, out, progress io.Writer) error {
-	if o.From != "" {
-		r, err := report.Read(o.From)
-		if err != nil {
-			return err
-		}
-		return r.Publish(out, o.Files)
-	}
-	r := &report.Report{Date: time.Now(), Command: strings.Join(os.Args[1:], " "), Machine: report.ThisMachine(), Agent: o.version}
-	err := measure(ctx, o, r, progress)
-	r.Took = time.Since(r.Date)
-	return errors.Join(err, r.Publish(out, o.Files))
+	_, err := plan.Measure(o.version, out, o.Files, func(r *report.Report) error { return measure(ctx, o, r, progress) })
+	return err
 }
 
 func measure(ctx context.Context, o options, r *report.Report, progress io.Writer) error {

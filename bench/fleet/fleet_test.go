@@ -9,13 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/projecteru2/eru-agent/bench/plan"
 	"github.com/projecteru2/eru-agent/bench/report"
 	"github.com/projecteru2/eru-agent/bench/stage"
 )
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(stage.RoleVar); role != "" {
-		exit(play(role, os.Getenv(stage.SpecVar)))
+	if played, err := stage.Play(parts()); played {
+		os.Exit(plan.Exit("fleet", err))
 	}
 	m.Run()
 }
@@ -47,17 +48,17 @@ func TestEveryFigureIsMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	o.bin, o.json, o.markdown = programs(t.Context(), t), filepath.Join(dir, "figures.json"), filepath.Join(dir, "tables.md")
+	o.bin, o.JSON, o.Markdown = programs(t.Context(), t), filepath.Join(dir, "figures.json"), filepath.Join(dir, "tables.md")
 	var table, progress bytes.Buffer
 	if err := run(t.Context(), o, &table, &progress); err != nil {
 		t.Fatalf("%v\n%s%s", err, progress.String(), table.String())
 	}
 	t.Log(table.String())
-	r, err := report.Read(o.json)
+	r, err := report.Read(o.JSON)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(o.markdown)
+	text, err := os.ReadFile(o.Markdown)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,82 +2,41 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 	"time"
 
+	"github.com/projecteru2/eru-agent/bench/plan"
 	"github.com/projecteru2/eru-agent/bench/report"
 	"github.com/projecteru2/eru-agent/bench/stage"
 	"github.com/projecteru2/eru-agent/bench/target"
 )
 
 func main() {
-	if role := os.Getenv(stage.RoleVar); role != "" {
-		exit(play(role, os.Getenv(stage.SpecVar)))
+	if played, err := stage.Play(parts()); played {
+		os.Exit(plan.Exit("fleet", err))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	o, err := parse(os.Args[1:])
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		exit(nil)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "fleet:", err)
-		os.Exit(2)
-	}
-	exit(run(ctx, o, os.Stdout, os.Stderr))
+	os.Exit(plan.Main("fleet", parse, run))
 }
 
-func exit(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "fleet:", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+// parts are the processes that the stage starts.
+func parts() map[string]stage.Part {
+	return map[string]stage.Part{"target": stage.As(target.Serve), "rack": stage.As(serveRack)}
 }
 
-// play makes this process one of those that the stage starts.
-func play(role, text string) error {
-	switch role {
-	case "target":
-		var s target.Spec
-		return errors.Join(json.Unmarshal([]byte(text), &s), target.Serve(s))
-	case "rack":
-		var s spec
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			return fmt.Errorf("reading what to do: %w", err)
-		}
-		return serveRack(s)
-	}
-	return fmt.Errorf("no process is called %q", role)
-}
-
-// run measures, and says what it has measured also when something went wrong.
 func run(ctx context.Context, o options, out, progress io.Writer) error {
-	r := &report.Report{Date: time.Now(), Command: strings.Join(os.Args[1:], " "), Machine: report.ThisMachine(), Agent: o.version}
-	if o.silence != "" {
-		silence, err := report.Read(o.silence)
-		if err != nil {
-			return err
+	_, err := plan.Measure(o.version, out, o.Files, func(r *report.Report) error {
+		if o.silence != "" {
+			silence, err := report.Read(o.silence)
+			if err != nil {
+				return err
+			}
+			r.Figures, r.Tables = silence.Figures, silence.Tables
 		}
-		r.Figures, r.Tables = silence.Figures, silence.Tables
-	}
-	err := measure(ctx, o, r, progress)
-	r.Took = time.Since(r.Date)
-	err = errors.Join(err, r.Print(out))
-	if o.json != "" {
-		err = errors.Join(err, r.Write(o.json))
-	}
-	if o.markdown != "" {
-		err = errors.Join(err, r.Markdown(o.markdown))
-	}
+		return measure(ctx, o, r, progress)
+	})
 	return err
 }
 

@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"time"
+
+	"github.com/projecteru2/eru-agent/bench/report"
 )
 
 type options struct {
@@ -16,11 +18,10 @@ type options struct {
 	atOnce     int
 	quiet      time.Duration
 
-	bin      string
-	version  string
-	silence  string
-	json     string
-	markdown string
+	bin     string
+	version string
+	silence string
+	report.Files
 }
 
 // What dies: the nodes of two racks of these sizes. The two agents that are
@@ -56,8 +57,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.bin, "bin", "bin", "`folder` with the programs eru-agent and etcd")
 	f.StringVar(&o.version, "version", "", "what the report calls the agent")
 	f.StringVar(&o.silence, "silence", "", "`file` with the figures of e2e/silence, to stand in the same table")
-	f.StringVar(&o.json, "json", "", "write all figures to `FILE`")
-	f.StringVar(&o.markdown, "markdown", "", "write the tables to `FILE`, as docs/selfmon.md has them")
+	o.Define(f, "docs/selfmon-figures.md")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

@@ -16,13 +16,6 @@ import (
 
 const pollEvery = 2 * time.Millisecond
 
-// The variables that make a copy of this program something else. An agent in it
-// would take those that begin as its own do for its configuration.
-const (
-	RoleVar = "ERU_BENCH_ROLE"
-	SpecVar = "ERU_BENCH_SPEC"
-)
-
 // nursery starts all processes from one thread that lives as long as the stage:
 // Pdeathsig looks at the thread that started a process.
 type nursery struct {
@@ -148,7 +141,7 @@ func (s *Stage) ChildOn(on Host, role string, spec any, env ...string) (*Process
 	if err != nil {
 		return nil, fmt.Errorf("telling the %s what to do: %w", role, err)
 	}
-	return s.launch(on.Command(self), append(env, RoleVar+"="+role, SpecVar+"="+string(text), "TMPDIR="+s.dir)...)
+	return s.launch(on.Command(self), append(env, roleVar+"="+role, specVar+"="+string(text), "TMPDIR="+s.dir)...)
 }
 
 // Line is the next that the process prints.
