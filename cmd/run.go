@@ -30,7 +30,8 @@ func newRun(probers []healthcheck.Prober) *cobra.Command {
 	c := &cobra.Command{
 		Use: "run", Short: "Run the agent",
 		Long: `Run the agent until SIGTERM or SIGINT. Statuses in etcd stay as they are when it
-ends, and are taken over when it starts again. SIGHUP reads the configuration again.
+ends, and are taken over when it starts again. SIGHUP reads the configuration
+again: see "eru-agent reload".
 
 Every flag but --config is also a key of the file and a variable of the
 environment: --etcd.endpoints, etcd: {endpoints: ...} and ERU_AGENT_ETCD_ENDPOINTS
@@ -51,6 +52,8 @@ are one. A flag goes over the environment, the environment over the file.`,
 // daemon is a running agent's parts.
 type daemon struct {
 	cfg     *config
+	file    string                             // that it was read from
+	health  atomic.Pointer[healthcheck.Config] // in force
 	probers []healthcheck.Prober
 	level   zap.AtomicLevel
 	log     *zap.Logger
@@ -76,7 +79,7 @@ func runAgent(ctx context.Context, l *loader, cfg *config, probers []healthcheck
 	defer signal.Stop(hangup)
 	// Nor may a reader of the log that goes away: a write to it then fails.
 	signal.Ignore(syscall.SIGPIPE)
-	d := &daemon{cfg: cfg, probers: probers, level: zap.NewAtomicLevel(), lost: cli.NewLinesLost("eru_agent_")}
+	d := &daemon{cfg: cfg, file: l.Path(), probers: probers, level: zap.NewAtomicLevel(), lost: cli.NewLinesLost("eru_agent_")}
 	_ = d.level.UnmarshalText([]byte(cfg.log.Level)) // checked when it was loaded
 	log, out := cli.NewLogger(cfg.log.Format, d.level, os.Stderr, d.lost)
 	d.log = log
@@ -110,6 +113,7 @@ func (d *daemon) make() error {
 // shall hold flows out of it.
 func (d *daemon) assemble(reg *prometheus.Registry) {
 	cfg, log := d.cfg, d.log
+	d.health.Store(&cfg.health)
 	me, probed := cfg.identity(), healthcheck.NewMetrics(reg)
 	d.watcher = watcher.New(cfg.watcher(), log.Named("watcher"), watcher.NewMetrics(reg))
 	d.runner = healthcheck.NewRunner(cfg.health, healthcheck.LoopbackControl, probed)
@@ -122,11 +126,13 @@ func (d *daemon) assemble(reg *prometheus.Registry) {
 		Node: status.Node{Nodename: cfg.node, Podname: cfg.pod, Agent: status.NodeAgent{
 			Instance: me.Instance, Version: me.Version, Started: me.Started, Machine: me.Machine,
 		}},
-		TTL: cfg.etcd.SessionTTL, HoldSession: cfg.self.enabled,
+		TTL: cfg.etcd.SessionTTL, HoldSession: cfg.self.enabled, File: d.file,
 		HTTP: selfmon.HTTP{WebConfig: cfg.api.webConfig, Pprof: cfg.api.pprof},
 	}, d.agent, d.watcher.Flowing, d.store, d.writer, log.Named("selfmon"), reg)
 	d.monitor = monitor.New(cfg.monitor(me), d.store, d.selfmon, monitor.NewWire(),
-		func() monitor.Checks { return healthcheck.NewRunner(cfg.health, healthcheck.LoopbackControl, probed) },
+		func() monitor.Checks {
+			return healthcheck.NewRunner(*d.health.Load(), healthcheck.LoopbackControl, probed)
+		},
 		healthcheck.NewParser(cfg.health, d.probers...), log.Named("monitor"), monitor.NewMetrics(reg))
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(), d.lost)
 }

@@ -217,7 +217,7 @@ func TestReload(t *testing.T) {
 	taken := a.AwaitLog("the configuration was read again")
 	waiting := a.AwaitLog("taken only after a restart")
 	a.AwaitLog(`"msg":"verdict"`) // at level debug
-	if !strings.Contains(taken, `["log.level"]`) || !strings.Contains(waiting, `["pod","etcd.timeout"]`) {
+	if !strings.Contains(taken, `["log.level: info -> debug"]`) || !strings.Contains(waiting, `["pod: \"\" -> other","etcd.timeout: 3s -> 4s"]`) {
 		t.Errorf("it says %s and %s", taken, waiting)
 	}
 

@@ -70,8 +70,8 @@ func NewRunner(cfg Config, control Control, metrics *Metrics) *Runner {
 // may still come after Set, and Epoch tells.
 func (r *Runner) Results() <-chan Result { return r.results }
 
-// Configure takes new defaults for what is put under care from now on;
-// Concurrency stays as it was.
+// Configure takes new waits for what is put under care from now on; the new
+// Concurrency holds at once for all.
 func (r *Runner) Configure(cfg Config) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

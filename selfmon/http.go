@@ -100,6 +100,8 @@ type report struct {
 	Node       status.Node `json:"node"`
 	Ready      bool        `json:"ready"`
 	NotReady   string      `json:"not_ready,omitempty"`
+	Process    Process     `json:"process"`
+	Reloaded   *Reload     `json:"reloaded,omitempty"` // the last one, if any
 	Containers []container `json:"containers"`
 }
 
@@ -116,7 +118,7 @@ func (s *Selfmon) report(ctx context.Context) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
-	rep := report{Node: s.record(), Ready: true, Containers: []container{}}
+	rep := report{Node: s.record(), Ready: true, Process: s.process(), Reloaded: s.reloads.last.Load(), Containers: []container{}}
 	if err := s.Ready(ctx); err != nil {
 		rep.Ready, rep.NotReady = false, err.Error()
 	}

@@ -41,6 +41,7 @@ type Config struct {
 	Node        status.Node
 	TTL         time.Duration // of the node's session
 	HoldSession bool          // hold a session at all
+	File        string        // that the configuration is read from, absolute
 	HTTP        HTTP
 }
 
@@ -54,6 +55,7 @@ type Selfmon struct {
 	log      *zap.Logger
 	registry *prometheus.Registry
 	session  *session
+	reloads  *reloads
 	written  atomic.Bool // etcd has taken all of the first pass
 	stopping atomic.Bool
 }
@@ -63,7 +65,7 @@ type Selfmon struct {
 func New(cfg Config, agent Agent, flowing func() bool, sessions Sessions, keys Keys, log *zap.Logger, reg *prometheus.Registry) *Selfmon {
 	return &Selfmon{
 		cfg: cfg, agent: agent, flowing: flowing, sessions: sessions, keys: keys, log: log, registry: reg,
-		session: newSession(reg),
+		session: newSession(reg), reloads: newReloads(reg),
 	}
 }
 

@@ -127,7 +127,7 @@ eru_agent_etcd_session_lost_total ` + lost + `
 # HELP eru_agent_etcd_session_up 1 while the node's session in etcd is held.
 # TYPE eru_agent_etcd_session_up gauge
 eru_agent_etcd_session_up ` + up + "\n"
-	if err := testutil.GatherAndCompare(r.reg, strings.NewReader(want)); err != nil {
+	if err := testutil.GatherAndCompare(r.reg, strings.NewReader(want), "eru_agent_etcd_session_lost_total", "eru_agent_etcd_session_up"); err != nil {
 		t.Error(err)
 	}
 }

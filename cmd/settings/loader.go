@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,18 @@ func (l *Loader) Schema() *pflag.FlagSet { return l.schema }
 
 // Where says where the value of key comes from, once it is loaded.
 func (l *Loader) Where(key string) string { return l.where[key] }
+
+// Path is the file that is read, absolute.
+func (l *Loader) Path() string {
+	path := l.File
+	if path == "" {
+		path = l.program.File
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
 
 // Load fills the configuration, or returns all that is wrong with it.
 func (l *Loader) Load(env []string) error {
