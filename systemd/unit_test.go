@@ -52,7 +52,7 @@ func installed(t *testing.T, program string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unit := bytes.Replace(read(t, program+".service"), []byte("/usr/local/bin/"+program), []byte(self), -1)
+	unit := bytes.ReplaceAll(read(t, program+".service"), []byte("/usr/local/bin/"+program), []byte(self))
 	path := filepath.Join(dir, program+".service")
 	if err := os.WriteFile(path, unit, 0o644); err != nil {
 		t.Fatal(err)

@@ -109,3 +109,18 @@ func (s *Server) signal(sig syscall.Signal) {
 		s.t.Fatalf("sending %s to etcd: %v", sig, err)
 	}
 }
+
+// Restore has the server begin again with what a snapshot holds, as an operator
+// does with etcdctl. It is for a server of StartProcess.
+func (s *Server) Restore(snapshot string) {
+	s.t.Helper()
+	s.Wipe()
+	peer := "http://" + s.place.peer
+	cmd := exec.Command("etcdctl", "snapshot", "restore", snapshot, "--name", memberName, "--data-dir", s.place.dir,
+		"--initial-cluster", memberName+"="+peer, "--initial-advertise-peer-urls", peer)
+	cmd.Env = append(os.Environ(), "ETCDCTL_API=3")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("restoring %q: %v: %s", snapshot, err, out)
+	}
+	s.Restart()
+}
