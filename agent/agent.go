@@ -14,6 +14,7 @@ import (
 
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/status"
+	"github.com/projecteru2/eru-agent/trail"
 	"github.com/projecteru2/eru-agent/watcher"
 )
 
@@ -45,6 +46,7 @@ type Agent struct {
 	checks  Checks
 	publish Publisher
 	parser  *healthcheck.Parser
+	memory  *trail.Trail
 	log     *zap.Logger
 	metrics *Metrics
 	calls   chan func()
@@ -62,14 +64,15 @@ type Agent struct {
 	wishes  wishes
 }
 
-// New returns an Agent that hears events and speaks to checks and publish.
+// New returns an Agent that hears events, speaks to checks and publish, and tells
+// memory.
 func New(cfg Config, events <-chan watcher.Event, checks Checks, publish Publisher,
-	parser *healthcheck.Parser, log *zap.Logger, metrics *Metrics,
+	parser *healthcheck.Parser, memory *trail.Trail, log *zap.Logger, metrics *Metrics,
 ) *Agent {
 	drains := time.NewTimer(time.Hour)
 	drains.Stop()
 	return &Agent{
-		cfg: cfg, events: events, checks: checks, publish: publish, parser: parser, log: log, metrics: metrics,
+		cfg: cfg, events: events, checks: checks, publish: publish, parser: parser, memory: memory, log: log, metrics: metrics,
 		calls: make(chan func()), drains: drains, wishes: newWishes(),
 		lives: map[string]*life{}, prior: map[string][]status.Found{}, gone: map[string]time.Time{}, unseen: map[*life]bool{},
 	}
@@ -192,6 +195,7 @@ func (a *Agent) verdict(r healthcheck.Result) {
 		a.doubt(l, r, "starved")
 		return
 	}
+	l.remember(r, "")
 	if said := a.log.Check(zap.DebugLevel, "verdict"); said != nil { // asked first: the fields of one that nobody reads cost memory
 		said.Write(zap.String("container", l.status.Name), zap.Bool("pass", r.Verdict.Pass),
 			zap.String("reason", string(r.Verdict.Reason)), zap.Duration("took", r.Verdict.Timings.Total))
@@ -201,6 +205,7 @@ func (a *Agent) verdict(r healthcheck.Result) {
 }
 
 func (a *Agent) doubt(l *life, r healthcheck.Result, why string) {
+	l.remember(r, why)
 	a.metrics.dropped.WithLabelValues(why).Inc()
 	a.log.Warn("a verdict is dropped, because the agent itself was not fit to measure",
 		zap.String("why", why), zap.String("container", l.status.Name), zap.String("detail", r.Verdict.Detail))
@@ -212,7 +217,7 @@ func (a *Agent) transit(l *life, at time.Time, change func()) {
 	change()
 	a.heed(l, was)
 	if now := l.face(); was.state != now.state || was.reason != now.reason || was.detail != now.detail {
-		a.publish.Set(l.key, l.published(), at) // the log can wait
+		a.say(l, at) // the log can wait
 	}
 	a.note(l, was.state)
 }
@@ -223,7 +228,7 @@ func (a *Agent) restate(l *life, at time.Time) {
 	was := l.face()
 	l.settle(at)
 	a.heed(l, was)
-	a.publish.Set(l.key, l.published(), at)
+	a.say(l, at)
 	a.note(l, was.state)
 }
 

@@ -42,7 +42,7 @@ func TestFirstPass(t *testing.T) {
 
 func TestQuestionsEndWithTheirContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := agent.New(nodeConfig(), nil, &checks{}, &etcd{}, nil, nil, nil) // its loop does not run
+		a := agent.New(nodeConfig(), nil, &checks{}, &etcd{}, nil, nil, nil, nil) // its loop does not run
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := a.Alive(ctx); err == nil {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/netip"
 	"strconv"
+
+	"github.com/projecteru2/eru-agent/foreign"
 )
 
 // maxLabels is the size of labels above which they are not published, in bytes
@@ -15,16 +17,14 @@ const maxLabels = 16 << 10
 // theirs to change.
 func (a *Agent) describe(l *life) {
 	s := &l.status
-	s.Name = l.c.Name
-	s.Networks = map[string]string{}
-	for name, addr := range l.c.Networks {
-		s.Networks[name] = addr.String()
-	}
+	s.Name = foreign.Text(l.c.Name)
+	s.Networks = named(l.c.Networks)
 	if l.c.Host && a.cfg.NodeIP.IsValid() {
 		s.Networks["host"] = a.cfg.NodeIP.String()
 	}
 	s.Endpoints = a.endpoints(l)
 	a.describeCheck(l)
+	a.understand(l)
 	if a.cfg.Extension && s.Extension == "" {
 		s.Extension = extension(l.c.Labels)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/projecteru2/eru-agent/healthcheck"
+	"github.com/projecteru2/eru-agent/foreign"
 	"github.com/projecteru2/eru-agent/status"
 )
 
@@ -46,9 +46,9 @@ func explain(scope string, d status.Drain) string {
 		text += ": " + d.Reason
 	}
 	if d.Until.IsZero() {
-		return text + ", until it is taken back"
+		return foreign.Text(text + ", until it is taken back")
 	}
-	return text + ", until " + d.Until.Format(time.RFC3339)
+	return foreign.Text(text + ", until " + d.Until.Format(time.RFC3339))
 }
 
 // arm sets the timer to the next end.
@@ -111,7 +111,7 @@ func (a *Agent) refuse(unread []status.Unread) {
 			a.metrics.ignored.WithLabelValues(u.Why).Inc()
 		}
 		if !named {
-			a.log.Warn("a drain that cannot be read changes nothing", zap.String("key", healthcheck.Clip(u.Key)), zap.String("why", u.Why), zap.Error(u.Err))
+			a.log.Warn("a drain that cannot be read changes nothing", zap.String("key", foreign.Text(u.Key)), zap.String("why", u.Why), zap.Error(u.Err))
 		}
 	}
 }

@@ -15,7 +15,7 @@ type service struct{ app, entrypoint string }
 // then made from the container's name, so that no label reaches another part of
 // the tree.
 func Identify(labels map[string]string, name, node, id string) (status.Key, error) {
-	s, err := findService(labels, name)
+	s, _, err := findService(labels, name)
 	if err != nil {
 		fallback := fallbackName(name, id)
 		s = service{fallback, fallback}
@@ -30,12 +30,22 @@ func fallbackName(name, id string) string {
 	return short(id)
 }
 
-func findService(labels map[string]string, name string) (service, error) {
+// identifiedBy says for people from what a container's service is known.
+func identifiedBy(labels map[string]string, name string) string {
+	_, by, err := findService(labels, name)
+	if err != nil {
+		return by + ", which cannot stand in a key; the container's name or ID stands in for it"
+	}
+	return by
+}
+
+// findService also says from what.
+func findService(labels map[string]string, name string) (service, string, error) {
 	if labels["eru.app"] != "" || labels["eru.entrypoint"] != "" {
 		return fromLabels(labels, "eru.app", "eru.entrypoint")
 	}
 	if s, ok := fromEruName(name); ok {
-		return s, nil
+		return s, "its name, which is <app>_<entrypoint>_<ident>", nil
 	}
 	if labels["com.docker.compose.project"] != "" && labels["com.docker.compose.service"] != "" {
 		return fromLabels(labels, "com.docker.compose.project", "com.docker.compose.service")
@@ -44,16 +54,20 @@ func findService(labels map[string]string, name string) (service, error) {
 	if labels[swarm] != "" {
 		return fromLabels(labels, swarm, swarm)
 	}
-	return service{name, name}, checkName("the container's name", name)
+	return service{name, name}, "its name, because no label says more", checkName("the container's name", name)
 }
 
-func fromLabels(labels map[string]string, app, entrypoint string) (service, error) {
+func fromLabels(labels map[string]string, app, entrypoint string) (service, string, error) {
+	by := "the labels " + app + " and " + entrypoint
+	if app == entrypoint {
+		by = "the label " + app
+	}
 	for _, label := range []string{app, entrypoint} {
 		if err := checkName(label, labels[label]); err != nil {
-			return service{}, err
+			return service{}, by, err
 		}
 	}
-	return service{labels[app], labels[entrypoint]}, nil
+	return service{labels[app], labels[entrypoint]}, by, nil
 }
 
 func checkName(what, value string) error {

@@ -8,8 +8,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/projecteru2/eru-agent/foreign"
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/status"
+	"github.com/projecteru2/eru-agent/trail"
 	"github.com/projecteru2/eru-agent/watcher"
 )
 
@@ -38,6 +40,11 @@ type life struct {
 	verified time.Time // its last verdict; zero before the first
 	passed   bool      // it has been healthy, as far as any agent knows
 	drained  time.Time // until when its stop may take
+
+	line      *trail.Line
+	said      face   // what the line knows to be published
+	step      uint64 // and the number of that
+	inherited bool   // an earlier agent had published it
 
 	wish    string    // the operator's drain that is in force, in words; "" for none
 	wished  time.Time // since when one is
@@ -86,10 +93,10 @@ func (l *life) resume(was status.Status, now time.Time) {
 		}
 	case was.State == status.StateStopped, s.State == status.StateDraining:
 	case drained && l.verified.IsZero():
-		l.resumed, l.wish = true, cmp.Or(healthcheck.Clip(was.Detail), reasonDrain)
+		l.resumed, l.wish = true, cmp.Or(foreign.Text(was.Detail), reasonDrain)
 	case l.verified.IsZero(), judged(was.State) && was.State != s.State && was.Since.After(l.verified):
 		l.verified = time.Time{}
-		s.State, s.Reason, s.Detail = was.State, was.Reason, healthcheck.Clip(was.Detail)
+		s.State, s.Reason, s.Detail = was.State, was.Reason, foreign.Text(was.Detail)
 		l.drained = l.stopsBy(notAfter(was.Since, now))
 	case s.State == status.StateStarting:
 		l.fail(s.Reason, s.Detail, s.Since)
@@ -110,14 +117,14 @@ func notAfter(t, now time.Time) time.Time {
 // enter changes the state, its reason, or what the detail is about. Other words
 // about the same are no change: they must not be written to etcd at each probe.
 func (l *life) enter(state status.State, reason, detail string, at time.Time) {
-	s := &l.status
+	s, detail := &l.status, foreign.Text(detail)
 	if s.State == state && s.Reason == reason && topic(reason, s.Detail) == topic(reason, detail) {
 		return
 	}
 	if s.State != state {
 		s.Since = at
 	}
-	s.State, s.Reason, s.Detail = state, reason, healthcheck.Clip(detail)
+	s.State, s.Reason, s.Detail = state, reason, detail
 	l.passed = l.passed || state == status.StateHealthy
 }
 
@@ -166,11 +173,15 @@ func (l *life) judge(v healthcheck.Verdict, at time.Time) {
 	default:
 		detail := v.Detail
 		if v.Probe != "" {
-			detail = v.Probe + ": " + detail
+			detail = foreign.Within(v.Probe, maxProbeName) + ": " + detail
 		}
 		l.fail(string(v.Reason), detail, at)
 	}
 }
+
+// maxProbeName is how much of a detail goes to the name of the probe, in bytes: the
+// path in it may be as long as a label.
+const maxProbeName = 100
 
 // fail is unhealthy for one that has passed, and no change of state for one
 // that has not.

@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/projecteru2/eru-agent/foreign"
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/status"
 	"github.com/projecteru2/eru-agent/watcher"
@@ -37,7 +38,7 @@ func (a *Agent) running(e watcher.Event) {
 // it was seen. What an earlier agent published of the same life is taken over.
 // Nothing is published yet.
 func (a *Agent) begin(c watcher.Container, at time.Time, state status.State) *life {
-	l := &life{c: c, status: status.Status{ID: c.ID, Started: c.Started, Since: at, State: state}}
+	l := &life{line: a.memory.Line(c.ID), c: c, status: status.Status{ID: c.ID, Started: c.Started, Since: at, State: state}}
 	a.examine(l)
 	a.describe(l)
 	a.takeOver(l, a.prior[c.ID])
@@ -53,7 +54,7 @@ func (a *Agent) begin(c watcher.Container, at time.Time, state status.State) *li
 	}
 	if l.fault != nil {
 		a.log.Warn("a container's label cannot be understood; it is not healthy until that is mended",
-			zap.String("name", c.Name), zap.Error(l.fault))
+			zap.String("name", l.status.Name), zap.Error(l.fault))
 	}
 	return l
 }
@@ -74,6 +75,7 @@ func (a *Agent) examine(l *life) {
 func (a *Agent) refile(l *life) {
 	was := *l
 	a.examine(l)
+	a.understand(l)
 	if l.key == was.key {
 		return
 	}
@@ -138,9 +140,9 @@ func (a *Agent) exited(e watcher.Event) {
 	l.epoch = 0
 	a.checks.Remove(e.ID)
 	if name := e.Container.Name; l.c.Name != name {
-		l.c.Name, l.status.Name = name, name
+		l.c.Name, l.status.Name = name, foreign.Text(name)
 		a.refile(l)
-		a.publish.Set(l.key, l.published(), e.At)
+		a.say(l, e.At)
 	}
 }
 
@@ -148,6 +150,7 @@ func (a *Agent) exited(e watcher.Event) {
 func (a *Agent) removed(e watcher.Event) {
 	id := e.ID
 	if l, ok := a.lives[id]; ok {
+		a.memory.Remove(id) // first, so that it knows whose key is deleted
 		a.publish.Retire(l.key)
 		a.checks.Remove(id)
 		delete(a.lives, id)

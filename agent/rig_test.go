@@ -17,6 +17,7 @@ import (
 	"github.com/projecteru2/eru-agent/agent"
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/status"
+	"github.com/projecteru2/eru-agent/trail"
 	"github.com/projecteru2/eru-agent/watcher"
 )
 
@@ -27,6 +28,7 @@ type rig struct {
 	events chan watcher.Event
 	checks *checks
 	etcd   *etcd
+	memory *trail.Trail
 	reg    *prometheus.Registry
 	logs   *observer.ObservedLogs
 	told   bool // of operators' wishes
@@ -50,9 +52,10 @@ func newRig(t *testing.T, cfg agent.Config) *rig {
 		t: t, logs: logs, events: make(chan watcher.Event),
 		checks: &checks{results: make(chan healthcheck.Result), jobs: map[string]healthcheck.Job{}},
 		etcd:   &etcd{holds: map[status.Key]status.Status{}},
+		memory: trail.New(),
 		reg:    prometheus.NewPedanticRegistry(),
 	}
-	r.agent = agent.New(cfg, r.events, r.checks, r.etcd, healthcheck.NewParser(checkConfig()), zap.New(core), agent.NewMetrics(r.reg))
+	r.agent = agent.New(cfg, r.events, r.checks, r.etcd, healthcheck.NewParser(checkConfig()), r.memory, zap.New(core), agent.NewMetrics(r.reg))
 	go func() { _ = r.agent.Run(t.Context()) }()
 	return r
 }

@@ -51,6 +51,7 @@ func (a *Agent) takeOver(l *life, found []status.Found) {
 	}
 	if last != nil {
 		l.resume(*last, time.Now())
+		l.inherited = l.face().state == last.State && l.face().reason == last.Reason
 	}
 }
 

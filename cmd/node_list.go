@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -51,11 +50,9 @@ func listNodes(ctx context.Context, store *status.Store, out io.Writer, output s
 	doc := describeNodes(r)
 	text := doc.table(painter(out), time.Now())
 	if output == "json" {
-		b, err := json.MarshalIndent(doc, "", "  ")
-		if err != nil {
-			return fmt.Errorf("writing JSON: %w", err)
+		if text, err = document(doc); err != nil {
+			return err
 		}
-		text = string(b) + "\n"
 	}
 	_, err = io.WriteString(out, text)
 	return err

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/projecteru2/eru-agent/agent"
 	"github.com/projecteru2/eru-agent/cmd/cli"
+	"github.com/projecteru2/eru-agent/foreign"
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/watcher"
 )
@@ -97,11 +97,11 @@ func ask(ctx context.Context, c watcher.Container, parser *healthcheck.Parser) p
 func (r probeReport) print(c *cobra.Command, output string) error {
 	out := c.OutOrStdout()
 	if output == "json" {
-		b, err := json.MarshalIndent(r, "", "  ")
+		text, err := document(r)
 		if err != nil {
-			return fmt.Errorf("writing JSON: %w", err)
+			return err
 		}
-		_, _ = fmt.Fprintln(out, string(b))
+		_, _ = fmt.Fprint(out, text)
 	} else {
 		_, _ = fmt.Fprint(out, r.text(painter(out)))
 	}
@@ -117,7 +117,7 @@ func (r probeReport) text(p paint) string {
 	if r.Address != "" {
 		at = " at " + r.Address
 	}
-	fmt.Fprintf(&b, "%s %.12s%s\n", p(bold, r.Name), r.ID, at)
+	fmt.Fprintf(&b, "%s %.12s%s\n", p(bold, foreign.Text(r.Name)), r.ID, at)
 	var rows [][]cell
 	for _, v := range r.Verdicts {
 		result := cell{"pass", green}
@@ -131,7 +131,7 @@ func (r probeReport) text(p paint) string {
 	if r.Healthy {
 		colour = green
 	}
-	b.WriteString(p(colour, r.Summary) + "\n")
+	b.WriteString(p(colour, foreign.Lines(r.Summary)) + "\n")
 	return b.String()
 }
 
@@ -140,7 +140,7 @@ func timings(t healthcheck.Timings) string {
 	for _, phase := range []struct {
 		name string
 		at   time.Duration
-	}{{"connect", t.Connect}, {"tls", t.TLS}, {"first byte", t.FirstByte}, {"total", t.Total}} {
+	}{{"connect", t.Connect}, {"tls", t.TLS}, {"write", t.Write}, {"first byte", t.FirstByte}, {"total", t.Total}} {
 		if phase.at > 0 {
 			words = append(words, fmt.Sprintf("%s %.1fms", phase.name, float64(phase.at.Microseconds())/1000))
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/projecteru2/eru-agent/selfmon"
 	"github.com/projecteru2/eru-agent/selfmon/monitor"
 	"github.com/projecteru2/eru-agent/status"
+	"github.com/projecteru2/eru-agent/trail"
 	"github.com/projecteru2/eru-agent/watcher"
 )
 
@@ -118,17 +119,21 @@ func (d *daemon) assemble(reg *prometheus.Registry) {
 	d.watcher = watcher.New(cfg.watcher(), log.Named("watcher"), watcher.NewMetrics(reg))
 	d.runner = healthcheck.NewRunner(cfg.health, healthcheck.LoopbackControl, probed)
 	d.writer = status.NewWriter(d.store, me, log.Named("etcd"), writerMetrics(reg), cfg.projected()...)
+	memory := trail.New()
+	d.writer.Tell(func(t status.Taken) {
+		memory.Published(t.Key.ID, t.Step, trail.Publication{At: t.At, Revision: t.Revision, Deleted: t.Deleted})
+	})
 	d.agent = agent.New(
 		agent.Config{Node: cfg.node, NodeIP: cfg.address(), Extension: cfg.extension},
 		d.watcher.Events(), d.runner, d.writer, healthcheck.NewParser(cfg.health, d.probers...),
-		log.Named("agent"), agent.NewMetrics(reg))
+		memory, log.Named("agent"), agent.NewMetrics(reg))
 	d.selfmon = selfmon.New(selfmon.Config{
 		Node: status.Node{Nodename: cfg.node, Podname: cfg.pod, Agent: status.NodeAgent{
 			Instance: me.Instance, Version: me.Version, Started: me.Started, Machine: me.Machine,
 		}},
 		TTL: cfg.etcd.SessionTTL, HoldSession: cfg.self.enabled, File: d.file,
 		HTTP: selfmon.HTTP{WebConfig: cfg.api.webConfig, Pprof: cfg.api.pprof},
-	}, d.agent, d.watcher.Flowing, d.store, d.writer, log.Named("selfmon"), reg)
+	}, d.agent, d.watcher.Flowing, d.store, d.writer, memory, log.Named("selfmon"), reg)
 	d.monitor = monitor.New(cfg.monitor(me), d.store, d.selfmon, monitor.NewWire(),
 		func() monitor.Checks {
 			return healthcheck.NewRunner(*d.health.Load(), healthcheck.LoopbackControl, probed)

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -84,11 +83,10 @@ func (o statusOptions) entries(v status.Tree) []status.Entry {
 func (o statusOptions) print(out io.Writer, v status.Tree, d status.Drains) error {
 	text := o.table(v, painter(out), time.Now(), 0) + o.drainTable(v, d, painter(out), time.Now())
 	if o.output == "json" {
-		b, err := json.MarshalIndent(o.document(v, d), "", "  ")
-		if err != nil {
-			return fmt.Errorf("writing JSON: %w", err)
+		var err error
+		if text, err = document(o.document(v, d)); err != nil {
+			return err
 		}
-		text = string(b) + "\n"
 	}
 	_, err := io.WriteString(out, text)
 	return err

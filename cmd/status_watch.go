@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/projecteru2/eru-agent/foreign"
 	"github.com/projecteru2/eru-agent/status"
 )
 
@@ -25,7 +26,7 @@ func (o statusOptions) line(out, errs io.Writer, c status.Change) {
 	switch {
 	case c.Put != nil && o.wants(c.Put.Key):
 		s := c.Put.Status
-		_, _ = fmt.Fprintln(out, strings.TrimSpace(fmt.Sprintf("%s %-9s %s/%s %s %s %s", now, s.State, c.Put.Key.App, c.Put.Key.Entrypoint, c.Put.Key.Node, s.Name, why(s))))
+		_, _ = fmt.Fprintln(out, foreign.Lines(strings.TrimSpace(fmt.Sprintf("%s %-9s %s/%s %s %s %s", now, s.State, c.Put.Key.App, c.Put.Key.Entrypoint, c.Put.Key.Node, foreign.Text(s.Name), foreign.Text(why(s))))))
 	case c.Deleted != nil && o.wants(*c.Deleted):
 		_, _ = fmt.Fprintf(out, "%s %-9s %s/%s %s %.12s\n", now, "gone", c.Deleted.App, c.Deleted.Entrypoint, c.Deleted.Node, c.Deleted.ID)
 	}
@@ -48,7 +49,9 @@ func (o statusOptions) jsonLine(out io.Writer, c status.Change) {
 	default:
 		return
 	}
-	_ = json.NewEncoder(out).Encode(v) // a closed pipe ends the command by SIGPIPE
+	if b, err := json.Marshal(v); err == nil {
+		_, _ = fmt.Fprintln(out, string(foreign.JSON(b))) // a closed pipe ends the command by SIGPIPE
+	}
 }
 
 // redrawEvery bounds how often the screen is drawn.

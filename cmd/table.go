@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -8,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/projecteru2/eru-agent/foreign"
 	"github.com/projecteru2/eru-agent/status"
 )
 
@@ -75,7 +78,8 @@ func stateColour(s status.State) string {
 type cell struct{ text, colour string }
 
 // writeTable aligns rows in columns, the last of which is as wide as it is. What
-// would pass width is cut; width 0 is no bound.
+// would pass width is cut; width 0 is no bound. Every text is made fit to be shown,
+// also in rows itself.
 func writeTable(b *strings.Builder, p paint, rows [][]cell, width int) {
 	var widths []int
 	for _, row := range rows {
@@ -83,7 +87,8 @@ func writeTable(b *strings.Builder, p paint, rows [][]cell, width int) {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+			row[i].text = foreign.Text(c.text)
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].text))
 		}
 	}
 	for _, row := range rows {
@@ -114,4 +119,13 @@ func cut(text string, width, used int) string {
 		return ""
 	}
 	return string([]rune(text)[:room-1]) + "…"
+}
+
+// document is v in JSON, for programs and for a terminal.
+func document(v any) (string, error) {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return "", fmt.Errorf("writing JSON: %w", err)
+	}
+	return string(foreign.JSON(b)) + "\n", nil
 }

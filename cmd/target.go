@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/projecteru2/eru-agent/foreign"
 	"github.com/projecteru2/eru-agent/status"
 )
 
@@ -25,7 +26,7 @@ func (t target) String() string {
 	case t.name == "":
 		return fmt.Sprintf("container %.12s of node %s", t.key.ID, t.key.Node)
 	default:
-		return fmt.Sprintf("%s (%.12s) of node %s", t.name, t.key.ID, t.key.Node)
+		return fmt.Sprintf("%s (%.12s) of node %s", foreign.Text(t.name), t.key.ID, t.key.Node)
 	}
 }
 
@@ -85,7 +86,7 @@ func findContainer(known []target, word string) (target, error) {
 func ambiguous(word string, fit []target) error {
 	text := fmt.Sprintf("%q means %d containers; give more of the ID of one:", word, len(fit))
 	for _, t := range fit {
-		text += fmt.Sprintf("\n  %s  %s  %s  node %s", t.key.ID, cmp.Or(t.name, "-"), cmp.Or(t.app, "-"), t.key.Node)
+		text += fmt.Sprintf("\n  %s  %s  %s  node %s", t.key.ID, cmp.Or(foreign.Text(t.name), "-"), cmp.Or(t.app, "-"), t.key.Node)
 	}
 	return errors.New(text)
 }

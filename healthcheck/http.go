@@ -96,6 +96,7 @@ func (h *httpProbe) exchange(ctx context.Context, conn net.Conn, addr netip.Addr
 	if _, err := conn.Write(m.out); err != nil {
 		return v.fail(FailFrom("sending the request", err))
 	}
+	v.Timings.Write = time.Since(start)
 	n, err := conn.Read(m.in[:])
 	if n == 0 {
 		return v.fail(FailFrom("waiting for the answer", err))

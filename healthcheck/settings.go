@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/projecteru2/eru-agent/foreign"
 )
 
 // LabelPrefix begins every flat label of a check.
@@ -19,9 +21,9 @@ type LabelError struct {
 	Want  string // what was expected
 }
 
-// Error is one printable line of at most some 2 KiB, whatever the label holds.
+// Error is one line that is fit to be shown, whatever the label holds.
 func (e *LabelError) Error() string {
-	return printable(fmt.Sprintf("%s=%q: want %s", Clip(e.Label), Clip(e.Value), Clip(e.Want)))
+	return foreign.Text(e.Label) + "=" + foreign.Quote(e.Value) + ": want " + foreign.Text(e.Want)
 }
 
 // setting is one value and the label that it came from, for errors.

@@ -9,16 +9,15 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/projecteru2/eru-agent/foreign"
 )
 
 // MaxDetail is the longest Verdict.Detail in bytes, so that what a hostile
 // container answers cannot fill logs or etcd.
-const MaxDetail = 256
+const MaxDetail = foreign.MaxText
 
 // Reason says in one word why a probe failed. The list is closed: proxies and
 // alerts may match on it.
@@ -45,6 +44,7 @@ const (
 type Timings struct {
 	Connect   time.Duration `json:"connect"`
 	TLS       time.Duration `json:"tls,omitempty"`
+	Write     time.Duration `json:"write,omitempty"` // the kernel has taken the request
 	FirstByte time.Duration `json:"first_byte,omitempty"`
 	Total     time.Duration `json:"total"`
 }
@@ -59,31 +59,10 @@ type Verdict struct {
 	Timings Timings `json:"timings"`
 }
 
-// Fail returns a negative verdict. Detail is formatted, freed of what a
-// terminal would act on, and cut to MaxDetail.
+// Fail returns a negative verdict. Detail is formatted and made fit to be shown
+// (package foreign).
 func Fail(reason Reason, format string, args ...any) Verdict {
-	return Verdict{Reason: reason, Detail: Clip(printable(fmt.Sprintf(format, args...)))}
-}
-
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-// Clip cuts s to MaxDetail bytes without splitting a character.
-func Clip(s string) string {
-	if len(s) <= MaxDetail {
-		return s
-	}
-	cut := MaxDetail - len("…")
-	for cut > 0 && s[cut]&0xC0 == 0x80 {
-		cut--
-	}
-	return s[:cut] + "…"
+	return Verdict{Reason: reason, Detail: foreign.Text(fmt.Sprintf(format, args...))}
 }
 
 // FailFrom turns an error of a connection into a negative verdict; doing says

@@ -3,7 +3,6 @@ package selfmon
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"log/slog"
@@ -75,6 +74,7 @@ func (s *Selfmon) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Alive(r.Context()), "alive") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Ready(r.Context()), "ready") })
 	mux.HandleFunc("GET /status", s.serveStatus)
+	mux.HandleFunc("GET /explain", s.serveExplain)
 	mux.Handle("GET /{$}", s.page())
 	if s.cfg.HTTP.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -137,10 +137,7 @@ func (s *Selfmon) serveStatus(w http.ResponseWriter, r *http.Request) {
 		answer(w, err, "answering")
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(rep) // the client has gone
+	writeJSON(w, rep)
 }
 
 //go:embed page.html

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/projecteru2/eru-agent/status"
+	"github.com/projecteru2/eru-agent/trail"
 )
 
 // fakeAgent answers, or hangs until it is asked no more.
@@ -146,7 +147,7 @@ func newRig(web HTTP) *rig {
 		Node: status.Node{Nodename: "n1", Podname: "p1", Agent: status.NodeAgent{Instance: "i1", Version: "v1"}},
 		TTL:  10 * time.Second, HoldSession: true, HTTP: web,
 	}
-	r.Selfmon = New(cfg, r.agent, func() bool { return r.flowing }, r.sessions, r.keys, zap.NewNop(), r.reg)
+	r.Selfmon = New(cfg, r.agent, func() bool { return r.flowing }, r.sessions, r.keys, trail.New(), zap.NewNop(), r.reg)
 	return r
 }
 

@@ -52,6 +52,7 @@ type Selfmon struct {
 	flowing  func() bool // Docker's events
 	sessions Sessions
 	keys     Keys
+	memory   Memory
 	log      *zap.Logger
 	registry *prometheus.Registry
 	session  *session
@@ -62,9 +63,9 @@ type Selfmon struct {
 
 // New returns a Selfmon; its metrics are registered with reg, which it also
 // serves.
-func New(cfg Config, agent Agent, flowing func() bool, sessions Sessions, keys Keys, log *zap.Logger, reg *prometheus.Registry) *Selfmon {
+func New(cfg Config, agent Agent, flowing func() bool, sessions Sessions, keys Keys, memory Memory, log *zap.Logger, reg *prometheus.Registry) *Selfmon {
 	return &Selfmon{
-		cfg: cfg, agent: agent, flowing: flowing, sessions: sessions, keys: keys, log: log, registry: reg,
+		cfg: cfg, agent: agent, flowing: flowing, sessions: sessions, keys: keys, memory: memory, log: log, registry: reg,
 		session: newSession(reg), reloads: newReloads(reg),
 	}
 }

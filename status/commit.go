@@ -26,6 +26,7 @@ type write struct {
 	plain    []byte
 	lease    int64
 	detected time.Time
+	step     uint64
 
 	server *server       // nil for none
 	beside []clientv3.Op // that write or remove it
@@ -39,7 +40,7 @@ func (w *Writer) nextBatch() batch {
 	entries, pending := w.keys.pick()
 	b := batch{entries: entries, pending: pending}
 	for _, e := range b.entries {
-		wr := write{plain: e.plain, lease: e.lease, detected: e.detected}
+		wr := write{plain: e.plain, lease: e.lease, detected: e.detected, step: e.step}
 		if e.next() == put {
 			wr.value = stamp(e.plain, w.seq+1)
 		}
@@ -78,6 +79,7 @@ func (w *Writer) commit(ctx context.Context, b batch) error {
 	}
 	w.rev, w.seq = resp.Header.Revision, w.seq+1
 	w.acknowledge(b, resp.Header.Revision)
+	w.tellOf(b, resp.Header.Revision)
 	return nil
 }
 

@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/projecteru2/eru-agent/foreign"
 )
 
 // Drain is the value of drain/<node>/<container id>: an operator's wish that
@@ -61,24 +62,10 @@ func DecodeDrain(value []byte) (Drain, error) {
 	return d, nil
 }
 
-// tidy is a text that somebody typed, in one line of at most MaxDrainText bytes
-// that says nothing to a terminal.
+// tidy is a text that somebody typed, fit to be shown, and without the white
+// space around its words.
 func tidy(s string) string {
-	printable := func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}
-	s = strings.Join(strings.Fields(strings.Map(printable, s[:min(len(s), maxDrain)])), " ")
-	if len(s) <= MaxDrainText {
-		return s
-	}
-	cut := MaxDrainText - len("…")
-	for s[cut]&0xC0 == 0x80 {
-		cut--
-	}
-	return strings.TrimRight(s[:cut], " ") + "…"
+	return foreign.Within(strings.Join(strings.Fields(s[:min(len(s), maxDrain)]), " "), MaxDrainText)
 }
 
 func (l layout) drains() string              { return l.prefix + "/drain/" }

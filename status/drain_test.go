@@ -220,9 +220,9 @@ func TestDrainIsOver(t *testing.T) {
 func TestTextsOfDrainAreTidy(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                        "",
-		" a\tnew \r\n disk\x00 ":  "a new disk",
-		"\x1b[2Jcleared\u202e\a":  "[2Jcleared",
-		"\xff\xfe é":              "é",
+		" a\tnew \r\n disk\x00 ":  "a new disk?",
+		"\x1b[2Jcleared\u202e\a":  "?[2Jcleared??",
+		"\xff\xfe é":              "?? é",
 		strings.Repeat("x", 100):  strings.Repeat("x", 100),
 		strings.Repeat("x", 101):  strings.Repeat("x", 97) + "…",
 		strings.Repeat("é", 2000): strings.Repeat("é", 48) + "…",

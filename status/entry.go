@@ -26,6 +26,7 @@ type entry struct {
 
 	detected time.Time // when the agent learnt what is wanted
 	bad      bool      // traffic must leave
+	step     uint64    // of the status that is wanted
 }
 
 // want says what e shall hold.

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
 
 	"google.golang.org/grpc/credentials"
+
+	"github.com/projecteru2/eru-agent/foreign"
 )
 
 // handshake makes each connection with the files as they stand, and says in
@@ -123,17 +124,7 @@ func (c *secured) explain(err error) error {
 	if text == "" {
 		return err
 	}
-	return c.cause.found(errors.New(printable(text)))
-}
-
-// printable takes out what somebody else's certificate could do to a terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
+	return c.cause.found(errors.New(foreign.Lines(text)))
 }
 
 // isAlert says whether the other side said in TLS what it did not like.

@@ -68,6 +68,9 @@ type Status struct {
 	// Seq is the sequence of the node's transaction that wrote the value; it
 	// grows with each write of the node.
 	Seq uint64 `json:"seq"`
+
+	// Step is not written: Writer.Tell says which step etcd has taken.
+	Step uint64 `json:"-"`
 }
 
 // Encode returns the JSON of s as written in transaction seq.

@@ -58,6 +58,7 @@ type Writer struct {
 
 	auditEvery time.Duration
 	claimed    atomic.Bool
+	tell       func(Taken)
 
 	// Of Run's goroutine alone.
 	owned bool   // what stood in etcd has been adopted
@@ -75,7 +76,7 @@ type Writer struct {
 func NewWriter(store *Store, id Identity, log *zap.Logger, metrics *WriterMetrics, projections ...Projection) *Writer {
 	return &Writer{store: store, id: id, log: log, metrics: metrics,
 		dns: slices.Contains(projections, SkyDNS), traefik: slices.Contains(projections, Traefik),
-		wake: make(chan struct{}, 1), keys: newInventory(), moved: make(chan struct{}), auditEvery: auditEvery,
+		wake: make(chan struct{}, 1), keys: newInventory(), moved: make(chan struct{}), auditEvery: auditEvery, tell: func(Taken) {},
 		sweeps: map[string]bool{}, shared: map[string]bool{}}
 }
 
@@ -87,8 +88,10 @@ func (w *Writer) Set(k Key, s Status, detected time.Time) {
 	if w.dns {
 		s.DNS = s.dns()
 	}
+	step := s.Step
 	s, plain := s.bounded()
 	w.change(w.store.keys.container(k), true, func(e *entry) {
+		e.step = step
 		e.want(plain, 0, detected, s.State != StateHealthy)
 		if w.traefik {
 			w.keys.serve(e, k).want(s)

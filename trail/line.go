@@ -64,7 +64,7 @@ func (l *Line) Stepped(s Step) uint64 {
 	s.ID, s.Name, s.App, s.Entrypoint = l.id, l.name, l.app, l.entrypoint
 	added := &step{Step: s, number: l.number, done: s.Inherited}
 	l.steps.add(added, MaxSteps)
-	if s.From != s.To {
+	if s.From != s.To && !s.Inherited {
 		l.trail.moves.add(added, MaxMoves)
 	}
 	l.trail.changeLocked()
@@ -78,7 +78,7 @@ func (t *Trail) Published(id string, number uint64, p Publication) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.findLocked(id)
-	if l == nil {
+	if l == nil || p.Deleted && l.removed.IsZero() { // it lives on under another key
 		return
 	}
 	l.published = p

@@ -96,7 +96,8 @@ func (t *Trail) all() []*Line {
 }
 
 // Moves returns the changes of state of the last hour on this node, the oldest
-// first, those of containers that are gone included.
+// first, those of containers that are gone included. What was inherited from an
+// earlier agent is none.
 func (t *Trail) Moves() []Step {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -31,27 +31,31 @@ func (c *Container) locate(info container.InspectResponse) {
 	}
 	wanted, ok := c.Labels[labelNetwork]
 	if mode == "host" {
-		c.Host, c.Addr, c.Networks = true, loopback, nil
+		c.Host, c.Addr, c.Networks, c.Why = true, loopback, nil, "it has the node's network, so this is the node's own loopback address"
 		if ok {
-			c.Addr, c.NoAddr = netip.Addr{}, fmt.Sprintf("%s=%q: the container has the node's network and no other", labelNetwork, wanted)
+			c.Addr, c.Why, c.NoAddr = netip.Addr{}, "", fmt.Sprintf("%s=%q: the container has the node's network and no other", labelNetwork, wanted)
 		}
 		return
 	}
 	if ok {
-		c.choose(byName(networks, wanted), fmt.Sprintf("%s=%q", labelNetwork, wanted))
+		name := byName(networks, wanted)
+		c.choose(name, fmt.Sprintf("%s=%q", labelNetwork, wanted), fmt.Sprintf("network %q, which the label %s names", name, labelNetwork))
 		return
 	}
 	if mode == "default" || mode == "" {
 		mode = "bridge"
 	}
 	name := byName(networks, mode)
+	why := fmt.Sprintf("network %q, which is that of its network mode", name)
 	if _, ok := c.Networks[name]; !ok {
 		name = first(c.Networks)
+		why = fmt.Sprintf("network %q, the first by name: it has no address on %q, that of its network mode", name, mode)
 	}
-	c.choose(name, "network mode "+strconv.Quote(mode))
+	c.choose(name, "network mode "+strconv.Quote(mode), why)
 }
 
-func (c *Container) choose(name, asked string) {
+// choose takes the address on a network for the reason why; asked is who named it.
+func (c *Container) choose(name, asked, why string) {
 	addr, ok := c.Networks[name]
 	if !ok {
 		c.NoAddr = fmt.Sprintf("%s: no address there; it has one on: %s", asked, quoted(names(c.Networks)))
@@ -60,7 +64,7 @@ func (c *Container) choose(name, asked string) {
 		}
 		return
 	}
-	c.Addr = addr
+	c.Addr, c.Why = addr, why
 }
 
 // borrow takes the address of the container whose network this one shares.
@@ -72,10 +76,13 @@ func (c *Container) borrow(id string, target container.InspectResponse, exists b
 	}
 	if wanted, ok := c.Labels[labelNetwork]; ok {
 		t.container.Labels = map[string]string{labelNetwork: wanted}
-		t.container.Addr, t.container.NoAddr = netip.Addr{}, ""
+		t.container.Addr, t.container.NoAddr, t.container.Why = netip.Addr{}, "", ""
 		t.container.locate(target)
 	}
 	from := t.container
+	if from.Addr.IsValid() {
+		c.Why = fmt.Sprintf("it shares the network of container %.12s: %s", id, from.Why)
+	}
 	c.Addr, c.NoAddr, c.Host, c.Networks, c.Published = from.Addr, from.NoAddr, from.Host, from.Networks, from.Published
 }
 

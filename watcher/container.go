@@ -27,9 +27,10 @@ type Container struct {
 	Pid     int
 	Paused  bool
 
-	// Addr is where this node reaches the container; not valid if it cannot,
-	// and NoAddr then says why.
+	// Addr is where this node reaches the container, and Why says why there; it is
+	// not valid if this node cannot, and NoAddr then says why.
 	Addr     netip.Addr
+	Why      string
 	NoAddr   string
 	Host     bool // shares the node's network
 	Networks map[string]netip.Addr

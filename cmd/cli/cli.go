@@ -12,10 +12,13 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/projecteru2/eru-agent/foreign"
 )
 
 // version is set by the linker.
@@ -66,13 +69,13 @@ func Main(ctx context.Context, root *cobra.Command, args []string, stdout, stder
 	}
 }
 
-// complain prints its last words. A reader that does not read may keep them from
+// complain prints its last words, in which others' words may stand. A reader that does not read may keep them from
 // being heard, but not the program from ending.
 func complain(stderr io.Writer, words ...any) {
 	said := make(chan struct{})
 	go func() {
 		defer close(said)
-		_, _ = fmt.Fprintln(stderr, words...)
+		_, _ = fmt.Fprintln(stderr, foreign.Lines(strings.TrimSuffix(fmt.Sprintln(words...), "\n")))
 	}()
 	select {
 	case <-said:

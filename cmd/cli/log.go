@@ -25,6 +25,7 @@ func NewLogger(format string, level zap.AtomicLevel, out io.Writer, lost prometh
 		encoder.EncodeLevel = zapcore.CapitalLevelEncoder
 		enc = zapcore.NewConsoleEncoder(encoder)
 	}
+	enc = legible{enc}
 	to := newLines(out, lost, func(lost int, since time.Time, why string) []byte {
 		b, err := enc.EncodeEntry(zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "log lines were lost"},
 			[]zapcore.Field{zap.Int("lines", lost), zap.Time("since", since), zap.String("why", why)})

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/projecteru2/eru-agent/foreign"
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/status"
 )
@@ -114,7 +115,7 @@ func (w *ward) judge(a answer, by string, at time.Time) []*patient {
 // turn wants the patient to be in another state.
 func (p *patient) turn(state status.State, reason, detail string, at time.Time) {
 	s := p.status()
-	s.State, s.Reason, s.Detail, s.Since = state, reason, healthcheck.Clip(detail), at
+	s.State, s.Reason, s.Detail, s.Since = state, reason, foreign.Text(detail), at
 	p.next = &s
 }
 

@@ -1,0 +1,25 @@
+package status
+
+import "time"
+
+// Taken says that etcd has taken what was wanted of a container.
+type Taken struct {
+	Key      Key
+	Step     uint64 // of the Status that was written
+	Deleted  bool   // its key was deleted
+	Revision int64
+	At       time.Time
+}
+
+// Tell has tell told what etcd has taken, in order. It has to be called before
+// Run, whose goroutine calls tell: nothing is written meanwhile.
+func (w *Writer) Tell(tell func(Taken)) { w.tell = tell }
+
+func (w *Writer) tellOf(b batch, revision int64) {
+	now := time.Now()
+	for i, e := range b.entries {
+		if k, err := w.store.keys.parse(e.key); err == nil { // else it is the node's own
+			w.tell(Taken{Key: k, Step: b.writes[i].step, Deleted: b.writes[i].value == nil, Revision: revision, At: now})
+		}
+	}
+}
