@@ -31,5 +31,5 @@ as its labels ask, and writes into etcd which of them can serve. Proxies read it
 there and switch traffic.
 
 Exit codes: 0 well, 1 the answer is no, 2 wrong usage or configuration.`,
-	}, newRun(probers), newCheckConfig(), newReload(), newStatus(), newNode(), newProbe(probers), newDrain(), newUndrain(), cli.NewVersion("eru-agent"))
+	}, newRun(probers), newCheckConfig(), newReload(), newStatus(), newNode(), newProbe(probers), newExplain(), newDrain(), newUndrain(), cli.NewVersion("eru-agent"))
 }
