@@ -130,6 +130,8 @@ func refused(e Evidence) (Advice, bool) {
 		return advice("the connection is refused: "+detail, "let the program listen where the label says")
 	}
 	switch loopback, elsewhere := around(e.Listening, port); {
+	case slices.ContainsFunc(e.Listening, func(at netip.AddrPort) bool { return at.Port() == port && !at.Addr().IsLoopback() }):
+		return advice(fmt.Sprintf("the connection to port %d was refused, and the program listens on it by now", port), "wait for the next probe, and ask again")
 	case loopback:
 		return advice(fmt.Sprintf("the connection to port %d is refused: the program listens on it at 127.0.0.1 only, inside the container", port),
 			"let it listen on 0.0.0.0:%d (or [::]:%d)", port, port)
@@ -151,8 +153,6 @@ func around(listening []netip.AddrPort, port uint16) (bool, []string) {
 	var elsewhere []string
 	for _, at := range listening {
 		switch {
-		case at.Port() == port && !at.Addr().IsLoopback():
-			return false, nil // it has begun to listen meanwhile
 		case at.Port() == port:
 			loopback = true
 		case !at.Addr().IsLoopback() && !slices.Contains(elsewhere, fmt.Sprint(at.Port())):

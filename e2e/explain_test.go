@@ -1,0 +1,92 @@
+package e2e
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/projecteru2/eru-agent/e2e/rig"
+	"github.com/projecteru2/eru-agent/status/etcdtest"
+)
+
+// TestExplain misconfigures real containers, each in one way, and holds that
+// explain names the cause.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	n := r.Node(t, etcdtest.Start(t))
+	a := n.Start().AwaitReady()
+	explain := func(t *testing.T, args ...string) (string, int) {
+		out, errs, code := r.Exec(t, append([]string{"explain", "--node", n.Name, "--api.addr", a.API(), "--docker.endpoint", r.Docker(),
+			"--docker.select", n.Label(), "--etcd.endpoints", n.Endpoint(), "--etcd.prefix", n.Prefix}, args...)...)
+		return out + errs, code
+	}
+	for _, test := range []struct {
+		what  string
+		flags []string
+		do    func(t *testing.T, c *rig.Container)
+		state string
+		code  int
+		says  []string
+	}{
+		{what: "healthy", flags: []string{rig.HTTP}, state: "healthy", code: 0,
+			says: []string{"it is healthy, and proxies send to it", "ask HTTP on this port", "which is that of its network mode", "at revision ", "write ", "sends requests"}},
+		{what: "wrong port", flags: []string{"--label=eru.health.http.port=8000"}, state: "starting", code: 1, says: []string{"nobody in the container listens on it, but on 80", "mend it"}},
+		{what: "wrong code", flags: []string{rig.HTTP, "--label=eru.health.http.path=/503"}, state: "starting", code: 1, says: []string{"503, want 200-399", "eru.health.http.codes"}},
+		{what: "timeout", flags: []string{rig.HTTP, "--env=MODE=silent", "--label=eru.health.timeout=200ms"}, state: "starting", code: 1, says: []string{"its probe fails", "eru.health.timeout"}},
+		{what: "invalid label", flags: []string{"--label=eru.health.http.port=eighty"}, state: "invalid", code: 1, says: []string{"a label cannot be understood", "mend that label"}},
+		{what: "paused", flags: []string{rig.HTTP}, do: func(t *testing.T, c *rig.Container) { c.Docker("pause") }, state: "paused", code: 1, says: []string{"docker unpause"}},
+		{what: "stopped", flags: []string{rig.HTTP}, do: func(t *testing.T, c *rig.Container) { c.Docker("kill") }, state: "stopped", code: 1, says: []string{"it does not run", "docker logs"}},
+		{what: "published where nobody listens", flags: []string{rig.HTTP, "--label=eru.publish=9"}, state: "healthy", code: 1, says: []string{"published to port 9, on which nobody listens"}},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			t.Parallel()
+			c := n.In(t).Run("explained", test.flags...)
+			if test.do != nil {
+				c.AwaitStatus("healthy", func(s rig.Status) bool { return s.State == "healthy" })
+				test.do(t, c)
+			}
+			c.AwaitStatus(test.state, func(s rig.Status) bool {
+				return s.State == test.state && (s.State != "starting" || s.Reason != "")
+			})
+			out, code := explain(t, c.Name)
+			want(t, "exit code", code, test.code)
+			for _, text := range test.says {
+				if !strings.Contains(out, text) {
+					t.Errorf("it does not say %q:\n%s", text, out)
+				}
+			}
+		})
+	}
+	t.Run("drained", func(t *testing.T) {
+		c := n.In(t).Run("drained", rig.HTTP)
+		c.AwaitStatus("healthy", func(s rig.Status) bool { return s.State == "healthy" })
+		if _, errs, code := r.Exec(t, "drain", "--reason", "new disk", "--etcd.endpoints", n.Endpoint(), "--etcd.prefix", n.Prefix, c.ID); code != 0 {
+			t.Fatal(errs)
+		}
+		c.AwaitStatus("draining", func(s rig.Status) bool { return s.State == "draining" })
+		if out, code := explain(t, c.ID[:12]); code != 1 || !strings.Contains(out, "an operator drains it") || !strings.Contains(out, "eru-agent undrain "+c.ID[:12]) || !strings.Contains(out, "new disk") {
+			t.Errorf("%d: %s", code, out)
+		}
+	})
+	t.Run("nobody", func(t *testing.T) {
+		if out, code := explain(t, "nobody-of-that-name"); code != 1 || !strings.Contains(out, "Docker on this node does not know it") {
+			t.Errorf("%d: %s", code, out)
+		}
+	})
+	t.Run("JSON", func(t *testing.T) {
+		c := n.In(t).Run("json", rig.HTTP)
+		c.AwaitStatus("healthy", func(s rig.Status) bool { return s.State == "healthy" })
+		out, code := explain(t, "-o", "json", c.Name)
+		var doc struct {
+			Agent  struct{ ID string }
+			Advice struct{ Well bool }
+			Etcd   struct{ Use string }
+		}
+		if err := json.Unmarshal([]byte(out), &doc); err != nil || code != 0 || doc.Agent.ID != c.ID || !doc.Advice.Well || doc.Etcd.Use != "ready" {
+			t.Errorf("%d, %v: %s", code, err, out)
+		}
+		if code, body, err := a.Get("/explain?container=nobody"); err != nil || code != 404 || strings.Count(body, "\n") != 1 {
+			t.Errorf("%d, %v: %s", code, err, body)
+		}
+	})
+}
