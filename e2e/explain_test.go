@@ -68,6 +68,32 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%d: %s", code, out)
 		}
 	})
+	t.Run("no agent", func(t *testing.T) {
+		c := n.In(t).Run("orphan", rig.HTTP)
+		c.AwaitStatus("healthy", func(s rig.Status) bool { return s.State == "healthy" })
+		out, code := explain(t, "--api.addr", "127.0.0.1:1", c.Name)
+		for _, text := range []string{"no agent answers here", "systemctl start eru-agent", "at revision ", "sends requests"} {
+			if code != 1 || !strings.Contains(out, text) {
+				t.Errorf("%d, it does not say %q:\n%s", code, text, out)
+			}
+		}
+	})
+	t.Run("no label", func(t *testing.T) {
+		c := n.In(t).Run("plain")
+		if out, code := explain(t, "--docker.select", "nobody.has.it", c.Name); code != 1 || !strings.Contains(out, "docker.select (") {
+			t.Errorf("%d: %s", code, out)
+		}
+	})
+	t.Run("hostile label", func(t *testing.T) {
+		c := n.In(t).Run("hostile", "--label=eru.health.http.port=\x1b[31m\u202e"+strings.Repeat("x", 10<<10))
+		c.AwaitStatus("invalid", func(s rig.Status) bool { return s.State == "invalid" && len(s.Detail) <= 256 })
+		for _, output := range []string{"text", "json"} {
+			out, code := explain(t, "-o", output, c.Name)
+			if code != 1 || strings.ContainsAny(out, "\x1b\u202e") || len(out) > 8<<10+len(out)*strings.Count(output, "json") {
+				t.Errorf("%d: %d bytes, %q", code, len(out), out)
+			}
+		}
+	})
 	t.Run("nobody", func(t *testing.T) {
 		if out, code := explain(t, "nobody-of-that-name"); code != 1 || !strings.Contains(out, "Docker on this node does not know it") {
 			t.Errorf("%d: %s", code, out)

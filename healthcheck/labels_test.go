@@ -225,3 +225,32 @@ func TestBadKindsPanic(t *testing.T) {
 		}()
 	}
 }
+
+// TestReadLabels says in words what labels come to, also those that are wrong.
+func TestReadLabels(t *testing.T) {
+	p := healthcheck.NewParser(healthcheck.Config{MinInterval: time.Millisecond})
+	for name, tt := range map[string]struct {
+		labels map[string]string
+		want   []string
+	}{
+		"flat": {map[string]string{"ERU": "1", "eru.health.http.port": "80", "eru.health.http.header.X-A": "b", "eru.health.interval": "5s", "eru.publish": "80", "other": "x"},
+			[]string{"ERU=1: the agent is to watch the container", "eru.health.http.header.X-A=b: send the header X-A", "eru.health.http.port=80: ask HTTP on this port",
+				"eru.health.interval=5s: a probe each 5s", "eru.publish=80: proxies may send to these ports of the container"}},
+		"ERU_META under a flat label": {map[string]string{"ERU_META": `{"Publish":["80"],"HealthCheck":{"TCPPorts":["81"],"HTTPPort":"80","HTTPURL":"/h"}}`, "eru.health.http.path": "/other"},
+			[]string{"ERU_META HealthCheck.HTTPCode=200-499: any of these codes passes", "ERU_META HealthCheck.HTTPURL=/h: replaced by eru.health.http.path",
+				"ERU_META HealthCheck.HTTPPort=80: ask HTTP on this port", "ERU_META HealthCheck.TCPPorts=81: each of these ports must take a connection",
+				"ERU_META Publish=80: proxies may send to these ports of the container", "eru.health.http.path=/other: ask for this path"}},
+		"a wrong port": {map[string]string{"eru.health.tcp.ports": "0"}, []string{"eru.health.tcp.ports=0: cannot be understood: want ports from 1 to 65535, as in 80,443"}},
+		"no JSON":      {map[string]string{"ERU_META": "{"}, []string{"ERU_META={: cannot be understood: want Eru's JSON: unexpected end of JSON input"}},
+		"one is missing": {map[string]string{"eru.health.http.path": "/"}, []string{"eru.health.http.path=/: ask for this path",
+			"eru.health.http.port=: cannot be understood: want a port, because another label of the http probe is set"}},
+	} {
+		var got []string
+		for _, r := range p.Read(tt.labels) {
+			got = append(got, r.Label+"="+r.Value+": "+r.Meaning)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s:\ngot  %q\nwant %q", name, got, tt.want)
+		}
+	}
+}

@@ -2,9 +2,11 @@ package status_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +25,7 @@ func TestWriter(t *testing.T) {
 		"drops at once":                         dropsAtOnce,
 		"brings a retired container back":       bringsBack,
 		"counts what waits":                     countsWhatWaits,
+		"tells which step etcd has taken":       tellsSteps,
 	})
 }
 
@@ -48,6 +51,47 @@ func claimsEmpty(t *testing.T, e *env) {
 	}
 	if after, _ := e.get("/agent/node1"); after != owner {
 		t.Errorf("the end changed the owner to %s", after)
+	}
+}
+
+func tellsSteps(t *testing.T, e *env) {
+	w := newWriter(t, e.store(unhurried), identity("i1", "m1"))
+	var mu sync.Mutex
+	var taken []status.Taken
+	w.Tell(func(told status.Taken) {
+		mu.Lock()
+		defer mu.Unlock()
+		taken = append(taken, told)
+	})
+	k := container(1)
+	say := func(step uint64, state status.State) {
+		w.Set(k, status.Status{ID: k.ID, State: state, Step: step}, time.Now())
+	}
+	say(1, status.StateStarting)
+	say(2, status.StateHealthy) // before anything could be written
+	w.run(adoptNothing)
+	w.settle()
+	first := e.revision()
+	say(3, status.StateUnhealthy)
+	w.settle()
+	second := e.revision()
+	w.Retire(k)
+	w.settle()
+	mu.Lock()
+	defer mu.Unlock()
+	var got []string
+	for _, told := range taken {
+		if told.Key != k || told.At.IsZero() {
+			t.Errorf("told %+v", told)
+		}
+		got = append(got, fmt.Sprint(told.Step, told.Deleted, told.Revision))
+	}
+	want := []string{fmt.Sprint(2, false, first), fmt.Sprint(3, false, second), fmt.Sprint(3, true, e.revision())}
+	if !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	if value, _ := e.get("/status/" + k.App); strings.Contains(strings.ToLower(value), "step") {
+		t.Errorf("the step is written: %s", value)
 	}
 }
 
