@@ -31,6 +31,7 @@ func TestExplain(t *testing.T) {
 		{what: "healthy", flags: []string{rig.HTTP}, state: "healthy", code: 0,
 			says: []string{"it is healthy, and proxies send to it", "ask HTTP on this port", "which is that of its network mode", "at revision ", "write ", "sends requests"}},
 		{what: "wrong port", flags: []string{"--label=eru.health.http.port=8000"}, state: "starting", code: 1, says: []string{"nobody in the container listens on it, but on 80", "mend it"}},
+		{what: "loopback alone", flags: []string{rig.HTTP, "--env=BIND=127.0.0.1"}, state: "starting", code: 1, says: []string{"listens on it at 127.0.0.1 only", "let it listen on 0.0.0.0:80"}},
 		{what: "wrong code", flags: []string{rig.HTTP, "--label=eru.health.http.path=/503"}, state: "starting", code: 1, says: []string{"503, want 200-399", "eru.health.http.codes"}},
 		{what: "timeout", flags: []string{rig.HTTP, "--env=MODE=silent", "--label=eru.health.timeout=200ms"}, state: "starting", code: 1, says: []string{"its probe fails", "eru.health.timeout"}},
 		{what: "invalid label", flags: []string{"--label=eru.health.http.port=eighty"}, state: "invalid", code: 1, says: []string{"a label cannot be understood", "mend that label"}},

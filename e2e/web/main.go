@@ -5,6 +5,7 @@
 // Environment:
 //
 //	PORTS        ports to serve, "80" if empty: "80,443"
+//	BIND         address that PORTS are listened on, every one if empty
 //	CONTROL      port of the control server, "8081" if empty, "off" for none
 //	MODE         behaviour at the start, "ok" if empty
 //	TLS          1 serves PORTS over TLS with a self-signed certificate
@@ -45,6 +46,7 @@ func main() {
 
 // config is the environment, parsed.
 type config struct {
+	bind    string
 	ports   []string
 	control string
 	mode    mode
@@ -106,7 +108,7 @@ func run(getenv func(string) string, out *journal) (int, error) {
 }
 
 func parseConfig(getenv func(string) string) (config, error) {
-	cfg := config{ports: strings.Split(or(getenv("PORTS"), "80"), ","), control: or(getenv("CONTROL"), "8081"), grpc: getenv("GRPC")}
+	cfg := config{ports: strings.Split(or(getenv("PORTS"), "80"), ","), control: or(getenv("CONTROL"), "8081"), grpc: getenv("GRPC"), bind: getenv("BIND")}
 	var err error
 	if cfg.host, err = os.Hostname(); err != nil {
 		return cfg, err

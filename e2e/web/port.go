@@ -17,6 +17,7 @@ import (
 
 // port is one port that is served.
 type port struct {
+	bind string // address that it listens on
 	name string
 	host string
 	tls  *tls.Config
@@ -40,7 +41,7 @@ func newPort(name string, cfg config, g *gate, exit chan<- int) *port {
 	if first.ofProcess() {
 		first = mode{name: "ok"}
 	}
-	return &port{name: name, host: cfg.host, tls: cfg.tls, gate: g, exit: exit, mode: first, open: map[net.Conn]bool{}}
+	return &port{name: name, bind: cfg.bind, host: cfg.host, tls: cfg.tls, gate: g, exit: exit, mode: first, open: map[net.Conn]bool{}}
 }
 
 func (p *port) behaviour() mode {
@@ -94,7 +95,7 @@ func (p *port) applyLocked() error {
 	if p.listener != nil {
 		return nil
 	}
-	l, err := net.Listen("tcp", ":"+p.name)
+	l, err := net.Listen("tcp", net.JoinHostPort(p.bind, p.name))
 	if err != nil {
 		return fmt.Errorf("listening on port %q: %w", p.name, err)
 	}
