@@ -35,7 +35,7 @@ const (
 // Text is s in one line of at most MaxText bytes.
 func Text(s string) string { return Within(s, MaxText) }
 
-// Within is s in one line of at most most bytes, which is at least 3. The end of
+// Within is s in one line of no more than most bytes, which are at least 3. The end of
 // what is cut off is said by an ellipsis, and no character is split.
 func Within(s string, most int) string {
 	return cut(shown(head(s, most), false), most)

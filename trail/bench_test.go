@@ -56,7 +56,7 @@ func TestMemory(t *testing.T) {
 // all passed, and ones whose every ring is full.
 func BenchmarkMemory(b *testing.B) {
 	const n = 1000
-	for name, make := range map[string]func() *trail.Trail{
+	for name, fill := range map[string]func() *trail.Trail{
 		"flapping": func() *trail.Trail { return full(n) },
 		"steady": func() *trail.Trail {
 			tr := trail.New()
@@ -74,7 +74,7 @@ func BenchmarkMemory(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				before := heap()
-				tr := make()
+				tr := fill()
 				b.ReportMetric(float64(heap()-before)/n, "B/container")
 				runtime.KeepAlive(tr)
 			}
