@@ -80,16 +80,17 @@ func TestAddressByNetworkID(t *testing.T) {
 		mode   string
 		labels map[string]string
 		want   string
+		why    string
 	}{
-		{"0123", nil, "10.0.0.2"},
-		{"web", map[string]string{labelNetwork: "4567"}, "10.0.1.2"},
-		{"ffff", nil, "10.0.1.2"},
-		{"nil", nil, "10.0.1.2"},
-		{"89ab", nil, "10.0.1.2"},
-		{"", nil, "10.0.1.2"},
+		{"0123", nil, "10.0.0.2", `network "web", which is that of its network mode`},
+		{"web", map[string]string{labelNetwork: "4567"}, "10.0.1.2", `network "aaa", which the label eru.health.network names`},
+		{"ffff", nil, "10.0.1.2", `network "aaa", the first by name: it has no address on "ffff", that of its network mode`},
+		{"nil", nil, "10.0.1.2", `network "aaa", the first by name: it has no address on "nil", that of its network mode`},
+		{"89ab", nil, "10.0.1.2", `network "aaa", the first by name: it has no address on "89ab", that of its network mode`},
+		{"", nil, "10.0.1.2", `network "aaa", the first by name: it has no address on "bridge", that of its network mode`},
 	} {
-		if c := read(info(test.mode, test.labels)).container; text(c.Addr) != test.want {
-			t.Errorf("mode %q, labels %v: %q %s, want %q", test.mode, test.labels, text(c.Addr), c.NoAddr, test.want)
+		if c := read(info(test.mode, test.labels)).container; text(c.Addr) != test.want || c.Why != test.why {
+			t.Errorf("mode %q, labels %v: %q %s because of %s, want %q because of %s", test.mode, test.labels, text(c.Addr), c.NoAddr, c.Why, test.want, test.why)
 		}
 	}
 }
