@@ -116,7 +116,7 @@ func TestProbeCommand(t *testing.T) {
 	want(t, "exit code", code, 0)
 	for _, line := range []string{
 		"(?m)^" + c.Name + " " + c.ID[:12] + " at " + c.Address("") + "$",
-		`(?m)^  http :80/ +pass +connect [\d.]+ms  first byte [\d.]+ms  total [\d.]+ms *$`,
+		`(?m)^  http :80/ +pass +connect [\d.]+ms  write [\d.]+ms  first byte [\d.]+ms  total [\d.]+ms *$`,
 		`(?m)^  tcp :80 +pass +connect [\d.]+ms  total [\d.]+ms *$`, `(?m)^healthy$`,
 	} {
 		if !regexp.MustCompile(line).MatchString(out) {
