@@ -101,8 +101,8 @@ func (s *Store) Drains(ctx context.Context) (Drains, error) {
 	return told(f), nil
 }
 
-// FollowDrains tells the wishes of one node, at first and whenever they change,
-// until ctx ends; then it returns nil. While etcd cannot be followed the last
+// FollowDrains tells the wishes of one node, or of all if that is "", at first and
+// whenever they change, until ctx ends; then it returns nil. While etcd cannot be followed the last
 // known stand, and so does a wish whose value has become unreadable.
 func (s *Store) FollowDrains(ctx context.Context, node string, tell func(Drains)) error {
 	f := s.drains(node)

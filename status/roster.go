@@ -53,21 +53,20 @@ func (s *Store) Roster(ctx context.Context) (Roster, error) {
 	if err != nil {
 		return Roster{}, err
 	}
-	silences, err := s.silences(ctx)
+	vigil, err := s.Vigil(ctx)
 	if err != nil {
 		return Roster{}, err
 	}
-	for name, silence := range silences {
+	for name, silence := range vigil.Silences {
 		if n := nodes[name]; n != nil && n.Record == nil {
 			n.Silence = &silence
 		}
 	}
-	var r Roster
+	r := Roster{Monitor: vigil.Monitor}
 	for _, name := range slices.Sorted(maps.Keys(nodes)) {
 		r.Nodes = append(r.Nodes, *nodes[name])
 	}
-	r.Monitor, err = s.monitor(ctx)
-	return r, err
+	return r, nil
 }
 
 // monitor is who is elected, nil if nobody is.
