@@ -22,6 +22,7 @@ func TestUsage(t *testing.T) {
 		{"run --etcd.username a --etcd.password_file testdata/nowhere", "--etcd.password_file: etcd.password_file: open testdata/nowhere: no such file or directory"},
 		{"status --etcd.tls.ca testdata/nowhere", "--etcd.tls.ca: etcd.tls.ca: open testdata/nowhere: no such file or directory"},
 		{"status -o xml", `--output: got "xml", want table or json`},
+		{"status --state well", `--state: got "well", want one of ["healthy" "starting" "unhealthy" "draining" "paused" "invalid" "lost" "stopped"]`},
 		{"status web", `unknown command "web" for "eru-agent status"; see eru-agent status --help`},
 		{"probe", `got 0 arguments, want the name or ID of one container; see eru-agent probe --help`},
 		{"probe a b", `got 2 arguments, want the name or ID of one container; see eru-agent probe --help`},

@@ -121,7 +121,7 @@ func (l nodeList) table(p paint, now time.Time) string {
 		})
 	}
 	var b strings.Builder
-	writeTable(&b, p, rows, 0)
+	writeTable(&b, p, rows)
 	return b.String()
 }
 
@@ -143,13 +143,20 @@ func dash(s string) string {
 	return s
 }
 
-// counts says how many containers are in which state, the good news first.
-func counts(containers map[status.State]int) string {
-	var words []string
-	for _, s := range []status.State{
+// allStates are in the order in which people are told of them, the good news first.
+func allStates() []status.State {
+	return []status.State{
 		status.StateHealthy, status.StateStarting, status.StateUnhealthy, status.StateDraining, status.StatePaused,
 		status.StateInvalid, status.StateLost, status.StateStopped,
-	} {
+	}
+}
+
+// counts says how many containers are in which state, the good news first.
+func counts(containers map[status.State]int) string { return countsBy(allStates(), containers) }
+
+func countsBy(order []status.State, containers map[status.State]int) string {
+	var words []string
+	for _, s := range order {
 		if n := containers[s]; n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n, s))
 		}

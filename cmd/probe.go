@@ -126,7 +126,7 @@ func (r probeReport) text(p paint) string {
 		}
 		rows = append(rows, []cell{{text: "  " + v.Probe}, result, {text: timings(v.Timings)}, {v.Detail, grey}})
 	}
-	writeTable(&b, p, rows, 0)
+	writeTable(&b, p, rows)
 	colour := red
 	if r.Healthy {
 		colour = green

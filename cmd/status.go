@@ -17,8 +17,8 @@ import (
 
 // statusOptions are what the status command was asked for.
 type statusOptions struct {
-	app, node, output string
-	watch             bool
+	app, node, state, output string
+	watch                    bool
 }
 
 func newStatus() *cobra.Command {
@@ -26,29 +26,33 @@ func newStatus() *cobra.Command {
 	var o statusOptions
 	c := &cobra.Command{
 		Use: "status", Short: "Show what etcd says of all containers",
-		Long: `Show what etcd says of all containers of all nodes. With --watch the table is live;
-where the output is no terminal, it is one line for each change. With -o json it is
-one JSON object, or with --watch one for each change. Below the table, and in the
-object, stand the drains that operators wish.`,
+		Long: `Show what etcd says of all containers of all nodes. With --watch the table is live,
+and ? shows its keys; where the output is no terminal, it is one line for each change.
+With -o json it is one JSON object, or with --watch one for each change. Below the
+table, and in the object, stand the drains that operators wish.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.output != "table" && o.output != "json" {
 				return cli.Usage(fmt.Errorf("--output: got %q, want table or json", o.output))
 			}
+			if o.state != "" && !slices.Contains(allStates(), status.State(o.state)) {
+				return cli.Usage(fmt.Errorf("--state: got %q, want one of %q", o.state, allStates()))
+			}
 			return l.onStore(func(store *status.Store) error {
-				return o.run(c.Context(), store, c.OutOrStdout(), c.ErrOrStderr())
+				return o.run(c.Context(), store, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 			})
 		},
 	}
 	c.Flags().StringVar(&o.app, "app", "", "only this `app`")
 	c.Flags().StringVar(&o.node, "node", "", "only this `node`")
+	c.Flags().StringVar(&o.state, "state", "", "only containers in this `state`")
 	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "go on showing changes")
 	c.Flags().StringVarP(&o.output, "output", "o", "table", "table or json")
 	l.AddTo(c.Flags(), "etcd.")
 	return c
 }
 
-func (o statusOptions) run(ctx context.Context, store *status.Store, out, errs io.Writer) error {
+func (o statusOptions) run(ctx context.Context, store *status.Store, in io.Reader, out, errs io.Writer) error {
 	if !o.watch {
 		view, err := store.List(ctx)
 		if err != nil {
@@ -60,28 +64,36 @@ func (o statusOptions) run(ctx context.Context, store *status.Store, out, errs i
 		}
 		return o.print(out, view, drains)
 	}
-	if o.output == "table" && isTerminal(out) {
-		return watchScreen(ctx, store, o, out)
+	if o.output == "table" && canDraw(out) {
+		return watchLive(ctx, store, o, in, out)
 	}
-	return store.Follow(ctx, func(c status.Change) { o.line(out, errs, c) })
+	lines := o.lines()
+	return store.Follow(ctx, func(c status.Change) { lines.print(out, errs, c) })
 }
 
+// wants says whether a container is meant, whatever its state.
 func (o statusOptions) wants(k status.Key) bool {
 	return (o.app == "" || o.app == k.App) && (o.node == "" || o.node == k.Node)
 }
 
+func (o statusOptions) inState(s status.State) bool {
+	return o.state == "" || o.state == string(s)
+}
+
 // entries are those that are wanted, in the order of the table.
 func (o statusOptions) entries(v status.Tree) []status.Entry {
-	list := slices.DeleteFunc(slices.Collect(maps.Values(v.Containers)), func(e status.Entry) bool { return !o.wants(e.Key) })
-	name := func(e status.Entry) string {
-		return strings.Join([]string{e.Key.App, e.Key.Entrypoint, e.Key.Node, e.Status.Name, e.Key.ID}, "\x00")
-	}
-	slices.SortFunc(list, func(a, b status.Entry) int { return strings.Compare(name(a), name(b)) })
+	list := slices.DeleteFunc(slices.Collect(maps.Values(v.Containers)), func(e status.Entry) bool { return !o.wants(e.Key) || !o.inState(e.Status.State) })
+	slices.SortFunc(list, func(a, b status.Entry) int { return strings.Compare(tableOrder(a), tableOrder(b)) })
 	return list
 }
 
+// tableOrder is by what a container is sorted.
+func tableOrder(e status.Entry) string {
+	return strings.Join([]string{e.Key.App, e.Key.Entrypoint, e.Key.Node, e.Status.Name, e.Key.ID}, "\x00")
+}
+
 func (o statusOptions) print(out io.Writer, v status.Tree, d status.Drains) error {
-	text := o.table(v, painter(out), time.Now(), 0) + o.drainTable(v, d, painter(out), time.Now())
+	text := o.table(v, painter(out), time.Now()) + o.drainTable(v, d, painter(out), time.Now())
 	if o.output == "json" {
 		var err error
 		if text, err = document(o.document(v, d)); err != nil {
@@ -117,7 +129,7 @@ func (o statusOptions) document(v status.Tree, d status.Drains) any {
 	return doc
 }
 
-func (o statusOptions) table(v status.Tree, p paint, now time.Time, width int) string {
+func (o statusOptions) table(v status.Tree, p paint, now time.Time) string {
 	rows := [][]cell{{{"STATE", bold}, {"APP", bold}, {"ENTRYPOINT", bold}, {"NODE", bold}, {"CONTAINER", bold}, {"ENDPOINTS", bold}, {"FOR", bold}, {"WHY", bold}}}
 	for _, e := range o.entries(v) {
 		s := e.Status
@@ -136,7 +148,7 @@ func (o statusOptions) table(v status.Tree, p paint, now time.Time, width int) s
 	if len(rows) == 1 {
 		return "no containers under this prefix; is an agent running, and has a container a label that begins with eru.health.?\n"
 	}
-	writeTable(&b, p, rows, width)
+	writeTable(&b, p, rows)
 	return b.String()
 }
 

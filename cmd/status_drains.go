@@ -53,6 +53,6 @@ func (o statusOptions) drainTable(v status.Tree, d status.Drains, p paint, now t
 	}
 	var b strings.Builder
 	b.WriteByte('\n')
-	writeTable(&b, p, rows, 0)
+	writeTable(&b, p, rows)
 	return b.String()
 }

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +10,40 @@ import (
 	"github.com/projecteru2/eru-agent/foreign"
 	"github.com/projecteru2/eru-agent/status"
 )
+
+// changeLines prints changes one by one. With a state it prints those of
+// containers that are in it, and the change by which one leaves it.
+type changeLines struct {
+	statusOptions
+	inside map[status.Key]bool // those that are in the state
+}
+
+func (o statusOptions) lines() changeLines { return changeLines{o, map[status.Key]bool{}} }
+
+func (l changeLines) print(out, errs io.Writer, c status.Change) {
+	if l.state == "" || l.concerns(c) {
+		l.line(out, errs, c)
+	}
+}
+
+// concerns says whether a change has to do with the wanted state.
+func (l changeLines) concerns(c status.Change) bool {
+	switch {
+	case c.Put != nil:
+		was, is := l.inside[c.Put.Key], l.inState(c.Put.Status.State)
+		if is {
+			l.inside[c.Put.Key] = true
+		} else {
+			delete(l.inside, c.Put.Key)
+		}
+		return was || is
+	case c.Deleted != nil:
+		was := l.inside[*c.Deleted]
+		delete(l.inside, *c.Deleted)
+		return was
+	}
+	return true
+}
 
 // line prints one change, for programs and for terminals that are none.
 func (o statusOptions) line(out, errs io.Writer, c status.Change) {
@@ -52,69 +85,4 @@ func (o statusOptions) jsonLine(out io.Writer, c status.Change) {
 	if b, err := json.Marshal(v); err == nil {
 		_, _ = fmt.Fprintln(out, string(foreign.JSON(b))) // a closed pipe ends the command by SIGPIPE
 	}
-}
-
-// redrawEvery bounds how often the screen is drawn.
-const redrawEvery = 100 * time.Millisecond
-
-// watchScreen keeps a live table on a terminal until ctx ends.
-func watchScreen(ctx context.Context, store *status.Store, o statusOptions, out io.Writer) error {
-	changes := make(chan status.Change)
-	followed := make(chan error, 1)
-	go func() {
-		followed <- store.Follow(ctx, func(c status.Change) {
-			select {
-			case changes <- c:
-			case <-ctx.Done():
-			}
-		})
-	}()
-	// The other screen of the terminal, without cursor; both given back at the end.
-	_, _ = io.WriteString(out, "\x1b[?1049h\x1b[?25l")
-	defer func() { _, _ = io.WriteString(out, "\x1b[?25h\x1b[?1049l") }()
-	view := status.NewTree()
-	lost := ""
-	draw := time.NewTicker(redrawEvery)
-	defer draw.Stop()
-	seconds := time.NewTicker(time.Second)
-	defer seconds.Stop()
-	dirty := true
-	for {
-		select {
-		case <-ctx.Done():
-			return <-followed
-		case c := <-changes:
-			view.Apply(c)
-			dirty = true
-			if c.Lost != nil {
-				lost = c.Lost.Error()
-			} else if c.Synced {
-				lost = ""
-			}
-		case <-seconds.C:
-			dirty = true // ages
-		case <-draw.C:
-			if dirty {
-				_, _ = io.WriteString(out, o.screen(view, lost, out))
-				dirty = false
-			}
-		}
-	}
-}
-
-// screen is all that stands on the terminal, cut to its size: a wrapped line
-// would push the head out of sight.
-func (o statusOptions) screen(v status.Tree, lost string, out io.Writer) string {
-	p := painter(out)
-	width, height := terminalSize(out)
-	head := "eru-agent status · live · Ctrl-C ends"
-	if lost != "" {
-		head = "etcd cannot be followed, the last known stands: " + lost
-	}
-	lines := strings.Split(strings.TrimSuffix(o.table(v, p, time.Now(), width), "\n"), "\n")
-	if room := height - 3; room > 0 && len(lines) > room {
-		lines = append(lines[:room], p(grey, fmt.Sprintf("… %d more; --app and --node show fewer", len(lines)-room)))
-	}
-	lines = append([]string{p(grey, cut(head, width, 0)), ""}, lines...)
-	return "\x1b[H" + strings.Join(lines, "\x1b[K\r\n") + "\x1b[K\x1b[J"
 }

@@ -6,8 +6,8 @@ import (
 	"io"
 	"os"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
 
 	"github.com/projecteru2/eru-agent/foreign"
@@ -18,19 +18,6 @@ import (
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// terminalSize returns the columns and rows of w, 0 where they are not known.
-func terminalSize(w io.Writer) (int, int) {
-	f, ok := w.(*os.File)
-	if !ok {
-		return 0, 0
-	}
-	width, height, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0, 0
-	}
-	return width, height
 }
 
 // paint colours text for people; plain does not.
@@ -77,10 +64,9 @@ func stateColour(s status.State) string {
 // cell is one field of a table; colours do not count for its width.
 type cell struct{ text, colour string }
 
-// writeTable aligns rows in columns, the last of which is as wide as it is. What
-// would pass width is cut; width 0 is no bound. Every text is made fit to be shown,
-// also in rows itself.
-func writeTable(b *strings.Builder, p paint, rows [][]cell, width int) {
+// writeTable aligns rows in columns, the last of which is as wide as it is.
+// Every text is made fit to be shown, also in rows itself.
+func writeTable(b *strings.Builder, p paint, rows [][]cell) {
 	var widths []int
 	for _, row := range rows {
 		for i, c := range row {
@@ -88,37 +74,21 @@ func writeTable(b *strings.Builder, p paint, rows [][]cell, width int) {
 				widths = append(widths, 0)
 			}
 			row[i].text = foreign.Text(c.text)
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].text))
+			widths[i] = max(widths[i], ansi.StringWidthWc(row[i].text))
 		}
 	}
 	for _, row := range rows {
 		for len(row) > 1 && row[len(row)-1].text == "" { // no spaces at the end of a line
 			row = row[:len(row)-1]
 		}
-		used := 0
 		for i, c := range row {
-			text := cut(c.text, width, used)
-			b.WriteString(p(c.colour, text))
-			used += widths[i] + 2
-			if i == len(row)-1 || (width > 0 && used >= width) {
-				break
+			b.WriteString(p(c.colour, c.text))
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", widths[i]-ansi.StringWidthWc(c.text)+2))
 			}
-			b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(text)+2))
 		}
 		b.WriteByte('\n')
 	}
-}
-
-// cut shortens text that begins in column used and must not pass width.
-func cut(text string, width, used int) string {
-	room := width - used
-	if width == 0 || utf8.RuneCountInString(text) <= room {
-		return text
-	}
-	if room < 1 {
-		return ""
-	}
-	return string([]rune(text)[:room-1]) + "…"
 }
 
 // document is v in JSON, for programs and for a terminal.

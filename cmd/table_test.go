@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/projecteru2/eru-agent/cmd/cli"
 	"github.com/projecteru2/eru-agent/healthcheck"
@@ -76,11 +75,10 @@ func wishes() status.Drains {
 
 func TestStatusTable(t *testing.T) {
 	v := fleet()
-	golden(t, "table", statusOptions{}.table(v, plain, now, 0))
-	golden(t, "table-colour", statusOptions{}.table(v, coloured, now, 0))
-	golden(t, "table-app", statusOptions{app: "shop", node: "n1"}.table(v, plain, now, 0))
-	golden(t, "table-empty", statusOptions{app: "nobody"}.table(v, plain, now, 0))
-	golden(t, "table-narrow", statusOptions{}.table(v, plain, now, 60))
+	golden(t, "table", statusOptions{}.table(v, plain, now))
+	golden(t, "table-colour", statusOptions{}.table(v, coloured, now))
+	golden(t, "table-app", statusOptions{app: "shop", node: "n1"}.table(v, plain, now))
+	golden(t, "table-empty", statusOptions{app: "nobody"}.table(v, plain, now))
 	var b bytes.Buffer
 	if err := (statusOptions{output: "json"}).print(&b, v, wishes()); err != nil {
 		t.Fatal(err)
@@ -103,13 +101,13 @@ func TestStatusLines(t *testing.T) {
 	}
 	for _, output := range []string{"table", "json"} {
 		var out, errs bytes.Buffer
-		o := statusOptions{output: output, app: "shop"}
+		o := statusOptions{output: output, app: "shop"}.lines()
 		for _, c := range changes {
-			o.line(&out, &errs, c)
+			o.print(&out, &errs, c)
 		}
 		other := put
 		other.Key.App = "other"
-		o.line(&out, &errs, status.Change{Put: &other})
+		o.print(&out, &errs, status.Change{Put: &other})
 		text := out.String()
 		if output == "table" {
 			text = ""
@@ -125,30 +123,32 @@ func TestStatusLines(t *testing.T) {
 	}
 }
 
-// TestScreen draws on a terminal that is too small for all of it.
-func TestScreen(t *testing.T) {
-	t.Setenv("NO_COLOR", "1")
-	const width, height = 60, 8
-	terminal := openTerminal(t, width, height)
-	for _, lost := range []string{"", "connecting to etcd at 127.0.0.1:2379: connection refused, and much more to say of that"} {
-		text := statusOptions{}.screen(fleet(), lost, terminal)
-		lines := strings.Split(strings.TrimPrefix(text, "\x1b[H"), "\r\n")
-		if !strings.HasPrefix(text, "\x1b[H") || !strings.HasSuffix(text, "\x1b[K\x1b[J") || len(lines) > height {
-			t.Errorf("%d lines of %d: %q", len(lines), height, text)
-		}
-		for _, line := range lines {
-			line = strings.TrimSuffix(line, "\x1b[J")
-			shown, cleared := strings.CutSuffix(line, "\x1b[K")
-			if !cleared || utf8.RuneCountInString(shown) > width {
-				t.Errorf("the line %q does not fit or leaves what was there before", line)
-			}
-		}
-		if want := "… 6 more; --app and --node show fewer"; !strings.Contains(text, want) {
-			t.Errorf("%q is not in %q", want, text)
-		}
-		if want := lost[:min(len(lost), 10)]; !strings.Contains(lines[0], want) {
-			t.Errorf("the head is %q, want %q in it", lines[0], want)
-		}
+// TestStatusState shows one state only, and prints when a container leaves it.
+func TestStatusState(t *testing.T) {
+	o := statusOptions{output: "table", state: "unhealthy"}
+	golden(t, "table-state", o.table(fleet(), plain, now))
+	var out, errs bytes.Buffer
+	lines := o.lines()
+	key := status.Key{App: "shop", Entrypoint: "web", Node: "n1", ID: "0123"}
+	put := func(state status.State) {
+		lines.print(&out, &errs, status.Change{Put: &status.Entry{Key: key, Status: status.Status{State: state}}})
+	}
+	for _, state := range []status.State{"healthy", "unhealthy", "unhealthy", "healthy", "healthy"} {
+		put(state)
+	}
+	lines.print(&out, &errs, status.Change{Deleted: &key}) // it was not in the state
+	put("unhealthy")
+	lines.print(&out, &errs, status.Change{Deleted: &key})
+	lines.print(&out, &errs, status.Change{Deleted: &key})
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		got = append(got, strings.Fields(line)[1])
+	}
+	if want := "unhealthy,unhealthy,healthy,unhealthy,gone"; strings.Join(got, ",") != want {
+		t.Errorf("it prints %q, want %q", got, want)
+	}
+	if len(lines.inside) != 0 {
+		t.Errorf("%d containers that are gone are remembered", len(lines.inside))
 	}
 }
 

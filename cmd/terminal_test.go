@@ -42,6 +42,13 @@ func TestColours(t *testing.T) {
 // openTerminal returns the side of a pseudo-terminal that programs write to.
 func openTerminal(t *testing.T, width, height uint16) *os.File {
 	t.Helper()
+	_, terminal := openPair(t, width, height)
+	return terminal
+}
+
+// openPair returns both sides of a pseudo-terminal, that of the person first.
+func openPair(t *testing.T, width, height uint16) (*os.File, *os.File) {
+	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatalf("this test needs a pseudo-terminal: %v", err)
@@ -62,5 +69,5 @@ func openTerminal(t *testing.T, width, height uint16) *os.File {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = terminal.Close() })
-	return terminal
+	return master, terminal
 }
