@@ -49,7 +49,7 @@ func (p page) section(title string, rows ...[]cell) {
 	for i, row := range rows {
 		rows[i] = append([]cell{{text: " "}}, row...)
 	}
-	writeTable(p.Builder, p.paint, rows, 0)
+	writeTable(p.Builder, p.paint, rows)
 }
 
 func (p page) head(e diagnosis.Evidence) {

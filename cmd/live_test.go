@@ -175,7 +175,7 @@ func TestLiveTyping(t *testing.T) {
 	}
 	s.press("/", "backspace", "backspace", "backspace", "backspace", "backspace")
 	s.Update(tea.PasteMsg{Content: "\x1b[31mzoo\u202e\n\xff"})
-	if s.typed != "?[31mzoo???" {
+	if s.typed != "?[31mzoo? ?" {
 		t.Errorf("pasted: %q", s.typed)
 	}
 	s.Update(tea.PasteMsg{Content: strings.Repeat("x", 300)})
