@@ -46,6 +46,8 @@ type life struct {
 	step      uint64 // and the number of that
 	inherited bool   // an earlier agent had published it
 
+	inside *healthcheck.Namespace // nil unless it is asked from inside
+
 	wish    string    // the operator's drain that is in force, in words; "" for none
 	wished  time.Time // since when one is
 	resumed bool      // by an earlier agent's word alone
@@ -53,7 +55,7 @@ type life struct {
 
 // probed says whether the state depends on probes.
 func (l *life) probed() bool {
-	return l.fault == nil && len(l.check.Probes) > 0 && !l.c.Paused && l.c.Addr.IsValid() && l.runs()
+	return l.fault == nil && len(l.check.Probes) > 0 && !l.c.Paused && l.check.At(l.c.Addr).IsValid() && l.runs()
 }
 
 // runs says whether it has a process here. What the monitor calls lost may.
@@ -155,9 +157,9 @@ func (l *life) settle(at time.Time) {
 		l.enter(status.StatePaused, reasonPaused, "paused by Docker", at)
 	case len(l.check.Probes) == 0:
 		l.enter(status.StateHealthy, "", "", at)
-	case !l.c.Addr.IsValid():
+	case !l.check.At(l.c.Addr).IsValid():
 		l.fail(reasonNoAddress, l.c.NoAddr, at)
-	case s == status.StateInvalid:
+	case s == status.StateInvalid && l.status.Reason != string(healthcheck.ReasonCapability):
 		l.passed = false
 		l.enter(status.StateStarting, "", "", at)
 	}
@@ -170,6 +172,8 @@ func (l *life) judge(v healthcheck.Verdict, at time.Time) {
 		// It keeps draining: a pass counts only when it has outlived its stop.
 	case v.Pass:
 		l.enter(status.StateHealthy, "", "", at)
+	case v.Reason == healthcheck.ReasonCapability:
+		l.enter(status.StateInvalid, string(v.Reason), v.Detail, at)
 	default:
 		detail := v.Detail
 		if v.Probe != "" {

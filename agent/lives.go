@@ -48,6 +48,7 @@ func (a *Agent) begin(c watcher.Container, at time.Time, state status.State) *li
 	a.metrics.born(l)
 	if ok {
 		a.metrics.died(former, a.lives)
+		former.leave()
 	}
 	if ok && former.key != l.key {
 		a.publish.Drop(former.key)
@@ -89,14 +90,32 @@ func (a *Agent) care(l *life) {
 	if !l.probed() {
 		l.epoch = 0
 		a.checks.Remove(l.c.ID)
+		l.leave()
 		a.armDrains()
 		return
 	}
 	a.epoch++
 	l.epoch = a.epoch
 	a.checks.Set(healthcheck.Job{
-		ID: l.c.ID, Epoch: l.epoch, Check: l.check, Target: healthcheck.Target{Addr: l.c.Addr}, Passed: l.judged(),
+		ID: l.c.ID, Epoch: l.epoch, Check: l.check, Target: l.target(), Passed: l.judged(),
 	})
+}
+
+// target is where the life is asked. It enters its network namespace, if the
+// check wants that, until leave.
+func (l *life) target() healthcheck.Target {
+	if !l.check.Inside() {
+		l.leave()
+	} else if l.inside == nil {
+		l.inside = healthcheck.NewNamespace(l.c.Namespace)
+	}
+	return healthcheck.Target{Addr: l.check.At(l.c.Addr), Inside: l.inside}
+}
+
+// leave lets go of the namespace. Nobody asks the life any more.
+func (l *life) leave() {
+	_ = l.inside.Close() // a descriptor that was only read has nothing to lose
+	l.inside = nil
 }
 
 func (a *Agent) stopping(e watcher.Event) {
@@ -139,6 +158,7 @@ func (a *Agent) exited(e watcher.Event) {
 	a.transit(l, e.At, func() { l.end(e.Exit, e.At) })
 	l.epoch = 0
 	a.checks.Remove(e.ID)
+	l.leave()
 	if name := e.Container.Name; l.c.Name != name {
 		l.c.Name, l.status.Name = name, foreign.Text(name)
 		a.refile(l)
@@ -153,6 +173,7 @@ func (a *Agent) removed(e watcher.Event) {
 		a.memory.Remove(id) // first, so that it knows whose key is deleted
 		a.publish.Retire(l.key)
 		a.checks.Remove(id)
+		l.leave()
 		delete(a.lives, id)
 		a.metrics.died(l, a.lives)
 	}

@@ -165,7 +165,7 @@ func TestInvalidNamesLabelAndFault(t *testing.T) {
 	}{
 		"value":        {map[string]string{"eru.health.http.port": "http"}, "eru.health.http.port"},
 		"unknown":      {map[string]string{"eru.health.htpp.port": "80"}, "eru.health.htpp.port"},
-		"via":          {map[string]string{"eru.health.via": "netns"}, "not built into this version"},
+		"via":          {map[string]string{"eru.health.via": "netns"}, "healthcheck.netns: true"},
 		"interval":     {map[string]string{"eru.health.interval": "1ms"}, "eru.health.interval"},
 		"meta":         {map[string]string{"ERU_META": "{"}, "ERU_META"},
 		"publish":      {map[string]string{"eru.publish": "0"}, "eru.publish"},

@@ -76,15 +76,20 @@ func ask(ctx context.Context, c watcher.Container, parser *healthcheck.Parser) p
 	case len(check.Probes) == 0:
 		rep.Healthy, rep.Summary = true, "healthy: it runs, and no label asks for a check"
 		return rep
-	case !c.Addr.IsValid():
+	case !check.At(c.Addr).IsValid():
 		rep.Summary = "unhealthy: " + c.NoAddr
 		return rep
 	}
-	rep.Address, rep.Healthy, rep.Summary = c.Addr.String(), true, "healthy"
+	target := healthcheck.Target{Addr: check.At(c.Addr)}
+	if check.Inside() {
+		target.Inside = healthcheck.NewNamespace(c.Namespace)
+		defer func() { _ = target.Inside.Close() }()
+	}
+	rep.Address, rep.Healthy, rep.Summary = target.Addr.String(), true, "healthy"
 	for _, p := range check.Probes {
-		alone := healthcheck.Check{Probes: []healthcheck.Probe{p}}
+		alone := healthcheck.Check{Probes: []healthcheck.Probe{p}, Via: check.Via}
 		bounded, cancel := context.WithTimeout(ctx, check.Timeout)
-		v := alone.Ask(bounded, healthcheck.Target{Addr: c.Addr}, nil)
+		v := alone.Ask(bounded, target, nil)
 		cancel()
 		rep.Verdicts = append(rep.Verdicts, v)
 		if !v.Pass {

@@ -82,6 +82,7 @@ func (c *config) healthFlags(f *pflag.FlagSet) {
 	f.DurationVar(&c.health.MinInterval, "healthcheck.min_interval", leastWait, "least interval that a label may ask for")
 	f.DurationVar(&c.health.Grid, "healthcheck.grid", healthcheck.DefaultGrid, "step on which probes start together, which is what makes them cheap; intervals are rounded down to it")
 	f.IntVar(&c.health.Concurrency, "healthcheck.concurrency", 256, "probes under way at once")
+	f.BoolVar(&c.health.Netns, "healthcheck.netns", false, "let labels ask for probes from inside the container's network namespace (eru.health.via: netns, both); needs the capabilities of netns.conf")
 }
 
 func (c *config) selfFlags(f *pflag.FlagSet) {

@@ -15,7 +15,7 @@ const grace = 5 * time.Millisecond
 const maxAtOnce = 8
 
 // share is how many slots an attempt takes, from its start to its end.
-func (c Check) share() int { return min(len(c.Probes), maxAtOnce) }
+func (c Check) share() int { return min(len(c.Probes)*c.vantages(), maxAtOnce) }
 
 // Ask asks the probes of the check side by side, at most 8 at once and in the
 // order of the check. It returns the first one in that order that failed, soon
@@ -27,7 +27,7 @@ func (c Check) Ask(ctx context.Context, t Target, observe func(kind string, v Ve
 		return Fail(ReasonAgent, "the time was over before the container was asked")
 	}
 	if len(c.Probes) == 1 {
-		return c.Probes[0].ask(ctx, t, observe)
+		return c.Probes[0].ask(ctx, c.Via, t, observe)
 	}
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -60,10 +60,10 @@ func (c Check) start(ctx context.Context, t Target, observe func(string, Verdict
 		next <- i
 	}
 	close(next)
-	for range c.share() {
+	for range c.share() / c.vantages() {
 		go func() {
 			for i := range next {
-				verdicts[i] = c.Probes[i].ask(ctx, t, observe)
+				verdicts[i] = c.Probes[i].ask(ctx, c.Via, t, observe)
 				answers <- i
 			}
 		}()
@@ -84,14 +84,14 @@ func (v Verdict) worse(other Verdict, before bool) bool {
 	}
 }
 
-func (p Probe) ask(ctx context.Context, t Target, observe func(string, Verdict)) Verdict {
+func (p Probe) ask(ctx context.Context, via Via, t Target, observe func(string, Verdict)) Verdict {
 	if err := ctx.Err(); err != nil {
 		v := FailFrom("waiting for the container's other probes", err)
 		v.Probe = p.Name
 		return v
 	}
 	start := time.Now()
-	v := p.Run(ctx, t)
+	v := p.run(ctx, via, t)
 	v.Probe = p.Name
 	if v.Timings.Total == 0 {
 		v.Timings.Total = time.Since(start)

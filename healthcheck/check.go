@@ -35,6 +35,7 @@ type Config struct {
 	MinInterval   time.Duration // least interval that a label may ask for
 	Grid          time.Duration // step on which probes start together
 	Concurrency   int           // probes under way at once, of each container at most 8
+	Netns         bool          // labels may ask for probes from inside the container's network namespace
 }
 
 // Check is what one container asks to be checked for. Without probes it is
@@ -43,10 +44,12 @@ type Check struct {
 	Probes   []Probe
 	Interval time.Duration
 	Timeout  time.Duration
+	Via      Via // ViaHost if empty
 	// Publish lists the container ports that proxies may send to.
 	Publish []uint16
 
-	asked []*Settings // of each kind that makes a probe
+	asked   []*Settings // of each kind that makes a probe
+	network bool        // a label names the network whose address is asked
 }
 
 // Parser reads checks from labels.
@@ -75,7 +78,12 @@ func NewParser(cfg Config, more ...Prober) *Parser {
 // flat labels one by one. The error is a *LabelError and names the label; a
 // label that cannot be understood is never taken for "no check".
 func (p *Parser) Parse(labels map[string]string) (Check, error) {
-	check := Check{Interval: p.cfg.Interval, Timeout: p.cfg.Timeout}
+	via, err := p.via(labels)
+	if err != nil {
+		return Check{}, err
+	}
+	check := Check{Interval: p.cfg.Interval, Timeout: p.cfg.Timeout, Via: via}
+	_, check.network = labels[labelNetwork]
 	publish, settings, err := p.collect(labels)
 	if err != nil {
 		return Check{}, err
@@ -142,10 +150,8 @@ func (p *Parser) place(label, value string, settings map[string]*Settings) error
 		return nil
 	}
 	switch label {
-	case labelInterval, labelTimeout, labelNetwork:
+	case labelInterval, labelTimeout, labelNetwork, labelVia:
 		return nil
-	case labelVia:
-		return checkVia(value)
 	}
 	kind, key, _ := strings.Cut(name, ".")
 	s, known := settings[kind]
@@ -157,15 +163,19 @@ func (p *Parser) place(label, value string, settings map[string]*Settings) error
 	return nil
 }
 
-func checkVia(value string) error {
-	switch value {
-	case "host":
-		return nil
-	case "netns":
-		return &LabelError{Label: labelVia, Value: value,
-			Want: "host: probing from inside the network namespace is not built into this version"}
+// via reads from where the container is asked.
+func (p *Parser) via(labels map[string]string) (Via, error) {
+	value, ok := labels[labelVia]
+	switch via := Via(value); {
+	case !ok, via == ViaHost:
+		return ViaHost, nil
+	case via != ViaNetns && via != ViaBoth:
+		return "", &LabelError{Label: labelVia, Value: value, Want: "host, netns or both"}
+	case !p.cfg.Netns:
+		return "", &LabelError{Label: labelVia, Value: value,
+			Want: "host: the agent probes from inside only with healthcheck.netns: true, which needs the capabilities of netns.conf, see docs/probes.md"}
 	default:
-		return &LabelError{Label: labelVia, Value: value, Want: "host"}
+		return via, nil
 	}
 }
 

@@ -46,9 +46,13 @@ func (d *text) UnmarshalText(b []byte) error {
 // dialled there for a port; the zero AddrPort is nothing. addr is where this node
 // reaches the container: it stands in what an HTTP probe says of its host, so
 // that the container is asked the same question. Describe returns nil for a check
-// that cannot be asked from elsewhere: it has no probes, a port that nobody else
-// can dial, or is too large.
+// that cannot be asked from elsewhere: it has no probes, is asked from inside alone, has
+// a port that nobody else can dial, or is too large. Of one that is asked from
+// both sides it is the host's.
 func (c Check) Describe(addr netip.Addr, at func(port uint16) netip.AddrPort) []byte {
+	if c.Via == ViaNetns {
+		return nil
+	}
 	d := description{Interval: text(c.Interval), Timeout: text(c.Timeout)}
 	for _, s := range c.asked {
 		one := described{Kind: s.kind, Settings: s.plain(), At: map[string]netip.AddrPort{}}

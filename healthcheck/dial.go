@@ -18,6 +18,9 @@ type Target struct {
 	// Ports says where a port is dialled that is not at Addr, for one who asks
 	// from another host; nil for none. A port that is not in it is nowhere then.
 	Ports map[uint16]netip.AddrPort
+	// Inside is where sockets are made: the container's network namespace, nil for
+	// the agent's own. The Check decides whether it is used.
+	Inside *Namespace
 }
 
 // errNowhere is no evidence against the container: who described its check did
@@ -91,6 +94,7 @@ type socket struct {
 	to        unix.Sockaddr
 	addr      netip.AddrPort
 	connected bool
+	inside    bool
 }
 
 func (t Target) open(port uint16, set func(fd int) error) (*socket, error) {
@@ -101,7 +105,7 @@ func (t Target) open(port uint16, set func(fd int) error) (*socket, error) {
 	if !at.IsValid() || at.Addr().IsUnspecified() {
 		return nil, errors.New("the container has no address") // the kernel would take this host
 	}
-	s := &socket{addr: at}
+	s := &socket{addr: at, inside: t.Inside != nil}
 	family := unix.AF_INET
 	if a := s.addr.Addr(); a.Is4() {
 		s.to = &unix.SockaddrInet4{Port: int(at.Port()), Addr: a.As4()}
@@ -109,8 +113,8 @@ func (t Target) open(port uint16, set func(fd int) error) (*socket, error) {
 		family, s.to = unix.AF_INET6, &unix.SockaddrInet6{Port: int(at.Port()), Addr: a.As16()}
 	}
 	var err error
-	if s.fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
-		return nil, os.NewSyscallError("socket", err)
+	if s.fd, err = t.socket(family); err != nil {
+		return nil, err
 	}
 	if err = os.NewSyscallError("setsockopt", set(s.fd)); err == nil {
 		err = s.connect()
@@ -122,14 +126,21 @@ func (t Target) open(port uint16, set func(fd int) error) (*socket, error) {
 	return s, nil
 }
 
+func (t Target) socket(family int) (int, error) {
+	if t.Inside != nil {
+		return t.Inside.socket(family)
+	}
+	return newSocket(family)
+}
+
 // connect begins to connect, and looks once whether that is already done.
 func (s *socket) connect() error {
 	err := unix.Connect(s.fd, s.to)
 	if errors.Is(err, unix.EINPROGRESS) {
 		_, err = s.look()
 	}
-	if err == nil {
-		return nil
+	if s.inside && errors.Is(err, unix.EADDRNOTAVAIL) { // the container's lack, not the agent's
+		err = unix.EHOSTUNREACH
 	}
 	return os.NewSyscallError("connect", err)
 }
@@ -147,11 +158,11 @@ func (s *socket) look() (bool, error) {
 	}
 }
 
-// alone says ECONNREFUSED of a socket that is connected to itself: on the loopback interface
-// the kernel may give a socket the very port that it connects to, if nobody
+// alone says ECONNREFUSED of a socket that is connected to itself: on the loopback interface,
+// which leads to each address of its own namespace, the kernel may give a socket the very port that it connects to, if nobody
 // listens there.
 func (s *socket) alone() error {
-	if !s.addr.Addr().IsLoopback() {
+	if !s.inside && !s.addr.Addr().IsLoopback() {
 		return nil
 	}
 	local, err := unix.Getsockname(s.fd)

@@ -122,6 +122,8 @@ func (r *Runner) void(ctx context.Context, v Verdict, a attempt) bool {
 		return true
 	case v.Reason == ReasonRefused, v.Reason == ReasonHTTPCode, v.Reason == ReasonHTTPBody, v.Reason == ReasonAnswer:
 		return false // the container said no itself
+	case v.Reason == ReasonCapability:
+		return false // and nobody was asked
 	default:
 		return !r.controlPasses(ctx, allowed)
 	}

@@ -35,6 +35,8 @@ const (
 	ReasonUnreachable  Reason = "unreachable"     // no route to the address
 	ReasonTimeout      Reason = "timeout"         // no verdict within the timeout
 	ReasonTLS          Reason = "tls"             // handshake or certificate
+	ReasonNetwork      Reason = "network"         // it passes inside its network namespace, but not from the host
+	ReasonCapability   Reason = "capability"      // the agent may not enter its network namespace; nobody was asked
 	ReasonAgent        Reason = "agent"           // the agent's own lack of descriptors, ports, memory or time; never published
 )
 
@@ -78,10 +80,13 @@ func classify(err error) Reason {
 		alert   tls.AlertError
 		invalid *tls.CertificateVerificationError
 		unknown x509.UnknownAuthorityError
+		barred  *barredError
 	)
 	switch {
 	case ownFault(err):
 		return ReasonAgent
+	case errors.As(err, &barred):
+		return ReasonCapability
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &netErr) && netErr.Timeout():
 		return ReasonTimeout
@@ -103,7 +108,7 @@ func classify(err error) Reason {
 // evidence against it.
 func ownFault(err error) bool {
 	for _, own := range []error{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, context.Canceled, errNowhere,
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, context.Canceled, errNowhere, errLeft,
 	} {
 		if errors.Is(err, own) {
 			return true

@@ -28,6 +28,30 @@ func belongs(pid int, id string) bool {
 	return err == nil && strings.Contains(string(b), id)
 }
 
+// Namespace opens the network namespace of the container's process. The pidfd is
+// opened before it and looked at after it, so that a number which has become
+// another process's meanwhile leads nowhere. The error is fs.ErrPermission where
+// the agent lacks a capability: CAP_SYS_PTRACE.
+func (c Container) Namespace() (*os.File, error) {
+	fd, err := open(c.Pid)
+	if err != nil {
+		return nil, fmt.Errorf("opening process %d of container %.12s: %w", c.Pid, c.ID, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if !belongs(c.Pid, c.ID) {
+		return nil, fmt.Errorf("process %d is not of container %.12s: %w", c.Pid, c.ID, unix.ESRCH)
+	}
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", c.Pid))
+	if err != nil {
+		return nil, fmt.Errorf("opening the network namespace of container %.12s: %w", c.ID, err)
+	}
+	if ended(fd) {
+		_ = ns.Close()
+		return nil, fmt.Errorf("opening the network namespace of container %.12s: %w", c.ID, unix.ESRCH)
+	}
+	return ns, nil
+}
+
 // ended says whether the process of a pidfd is no more.
 func ended(fd int) bool {
 	for {
