@@ -97,6 +97,36 @@ func TestUnitExposure(t *testing.T) {
 	})
 }
 
+// TestNetnsDropIn looks at the unit with the drop-in that gives the capabilities to probe from inside.
+func TestNetnsDropIn(t *testing.T) {
+	path := installed(t, "eru-agent")
+	if err := os.MkdirAll(path+".d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(path+".d", "netns.conf"), read(t, "netns.conf"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out := analyze(t, "verify", "--man=no", "--recursive-errors=no", path); out != "" {
+		t.Errorf("systemd-analyze verify has something to say:\n%s", out)
+	}
+	out := analyze(t, "security", "--offline=true", "--no-pager", path)
+	for line := range strings.Lines(out) {
+		name, _, _ := strings.Cut(strings.TrimLeft(line, "✓✗ "), " ")
+		given := strings.HasPrefix(name, "CapabilityBoundingSet=~CAP_SYS_ADMIN") || strings.HasPrefix(name, "CapabilityBoundingSet=~CAP_SYS_PTRACE") ||
+			name == "RestrictNamespaces=~net" || name == "AmbientCapabilities="
+		if opened := strings.HasPrefix(line, "✗"); opened != given && (given || strings.Contains(name, "CAP_") || strings.HasPrefix(name, "RestrictNamespaces=")) {
+			t.Errorf("%s", line)
+		}
+	}
+	m := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindStringSubmatch(out)
+	if m == nil {
+		t.Fatalf("no exposure level in:\n%s", out)
+	}
+	if level, err := strconv.ParseFloat(m[1], 64); err != nil || level > 2.4 {
+		t.Errorf("exposure %s, want 2.4 or better", m[1])
+	}
+}
+
 func TestSysusers(t *testing.T) {
 	units(t, func(t *testing.T, program string) {
 		root := t.TempDir()
