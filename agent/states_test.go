@@ -157,6 +157,23 @@ func TestPauseWithoutCheck(t *testing.T) {
 	})
 }
 
+// TestBarredFromInside holds that a container which the agent may not enter is invalid, and stays so until it is asked.
+func TestBarredFromInside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := openRig(t)
+		c := box("c1", probedLabels())
+		r.running(c)
+		job, _ := r.checks.job("c1")
+		barred := healthcheck.Fail(healthcheck.ReasonCapability, "connecting: it may not enter")
+		r.result(healthcheck.Result{ID: "c1", Epoch: job.Epoch, Verdict: barred})
+		r.running(c) // the same again, as Docker tells it
+		r.result(healthcheck.Result{ID: "c1", Epoch: job.Epoch, Verdict: barred})
+		r.says("c1 starting", "c1 invalid capability")
+		r.result(healthcheck.Result{ID: "c1", Epoch: job.Epoch, Verdict: healthcheck.Verdict{Pass: true}})
+		r.says("c1 healthy")
+	})
+}
+
 func TestInvalidNamesLabelAndFault(t *testing.T) {
 	long := strings.Repeat("x", 129)
 	for name, tt := range map[string]struct {
