@@ -86,7 +86,7 @@ func meaning(label, value string) string {
 	case labelNetwork:
 		return "probe it at its address on this network"
 	case labelVia:
-		return "probe it from here"
+		return "probe it from here: the host, inside the container's network namespace (netns), or both"
 	}
 	kind, key, _ := strings.Cut(strings.TrimPrefix(label, LabelPrefix), ".")
 	if name, ok := strings.CutPrefix(key, "header."); ok && kind == kindHTTP {
