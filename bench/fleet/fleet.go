@@ -236,7 +236,7 @@ func (f *fleet) sessions(ctx context.Context) (int64, error) {
 func (f *fleet) kill(k *rack) (time.Duration, error) {
 	at := kernel.Now()
 	k.dead, k.ended = true, true
-	err := k.host.Off()
+	err := network.Off(k.host)
 	k.process.End()
 	return at, err
 }

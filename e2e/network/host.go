@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,11 +95,21 @@ func (h *Host) Heal() error {
 	return h.wire(h.network.others(h), func(to *Host) string { return to.hardware })
 }
 
-// Off pulls the cable, as a machine does that loses its power. Whoever asks for the host's hardware address gets no answer.
-func (h *Host) Off() error {
-	err := run("-n", h.network.hub, "link", "set", h.port, "down")
-	for _, other := range h.network.others(h) {
-		err = errors.Join(err, run(other.on("neigh", "del", h.Address, "dev", other.device)...))
+// Off pulls the hosts' cables, as machines do that lose their power: all at once, which one command for each would not be on
+// a busy machine. Whoever asks for a host's hardware address gets no answer.
+func Off(hosts ...*Host) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	var cables strings.Builder
+	for _, h := range hosts {
+		fmt.Fprintf(&cables, "link set %s down\n", h.port)
+	}
+	err := batch(cables.String(), "-n", hosts[0].network.hub)
+	for _, h := range hosts {
+		for _, other := range h.network.others(h) {
+			err = errors.Join(err, run(other.on("neigh", "del", h.Address, "dev", other.device)...))
+		}
 	}
 	return err
 }

@@ -130,8 +130,16 @@ func (w *Network) others(than *Host) []*Host {
 	return all
 }
 
-func run(args ...string) error {
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+func run(args ...string) error { return batch("", args...) }
+
+// batch is run with commands for ip's standard input, if there are any.
+func batch(commands string, args ...string) error {
+	if commands != "" {
+		args = append(args, "-batch", "-")
+	}
+	c := exec.Command("ip", args...)
+	c.Stdin = strings.NewReader(commands)
+	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("running ip %s (of iproute2, as root): %w: %s", strings.Join(args, " "), err, out)
 	}
 	return nil

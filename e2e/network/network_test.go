@@ -94,7 +94,7 @@ func TestHosts(t *testing.T) {
 	must(b.Cut())
 	holds("cut", false, false, false)
 	must(b.Heal())
-	must(b.Off())
+	must(network.Off(b))
 	holds("off", false, false, false)
 	must(b.On())
 	holds("on", true, true, true)

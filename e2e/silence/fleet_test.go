@@ -104,7 +104,7 @@ func (f *fleet) join(i int, h *network.Host) {
 	} else {
 		n.Node = f.nodes[0].Beside(n.crowd)
 	}
-	n.Flags = []string{"--node_ip", h.Address, "--api.addr", h.Address + ":0", "--etcd.session_ttl", f.ttl.String(), "--etcd.timeout", "1s", "--healthcheck.timeout", "1s", "--selfmon.grace", "2s"}
+	n.Flags = []string{"--node_ip", h.Address, "--api.addr", h.Address + ":0", "--etcd.session_ttl", f.ttl.String(), "--etcd.timeout", "1s", "--selfmon.grace", "2s"}
 	f.nodes = append(f.nodes, n)
 	routed := func(last int) map[string]string {
 		return map[string]string{"routed": fmt.Sprintf("10.%d.0.%d", i, last)}
@@ -158,13 +158,20 @@ func (n *node) behave(c *container, mode string) {
 	}
 }
 
-// off is the sudden end of the host: no cable, no process.
-func (n *node) off() time.Time {
-	n.fleet.t.Helper()
+// off is the sudden end of hosts, all at once: no cable, no process.
+func off(nodes ...*node) time.Time {
+	t := nodes[0].fleet.t
+	t.Helper()
 	at := time.Now()
-	must(n.fleet.t, n.host.Off())
-	n.agent.Kill()
-	n.crowd.Quit()
+	hosts := make([]*network.Host, len(nodes))
+	for i, n := range nodes {
+		hosts[i] = n.host
+	}
+	must(t, network.Off(hosts...))
+	for _, n := range nodes {
+		n.agent.Kill()
+		n.crowd.Quit()
+	}
 	return at
 }
 

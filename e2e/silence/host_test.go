@@ -15,7 +15,7 @@ func (f *fleet) lostWithin() time.Duration { return f.ttl + 2*time.Second }
 func (f *fleet) dies(n *node) {
 	f.t.Helper()
 	f.is(n.containers, "lost", "healthy")
-	at := n.off()
+	at := off(n)
 	f.row.right(f.settle(at, n.containers), f.lostWithin())
 	f.row.happened(1, fmt.Sprintf("%d of %d lost", len(n.containers), len(n.containers)))
 }
@@ -79,7 +79,7 @@ func TestStoppedThenHostDead(t *testing.T) {
 	n := f.but(f.monitor(f.nodes...))[0]
 	n.stop()
 	f.is(n.containers, "lost", "healthy")
-	at := n.off()
+	at := off(n)
 	f.row.note("lost %s after it was off", seconds(f.settle(at, n.containers)))
 	f.row.happened(1, fmt.Sprintf("%d of %d lost", len(n.containers), len(n.containers)))
 	f.returns(n)
@@ -91,8 +91,7 @@ func TestHostsDead(t *testing.T) {
 	both := f.but(f.monitor(f.nodes...))[2:4]
 	gone := slices.Concat(both[0].containers, both[1].containers)
 	f.is(gone, "lost", "healthy")
-	at := both[0].off()
-	both[1].off()
+	at := off(both...)
 	f.row.right(f.settle(at, gone), f.lostWithin())
 	f.row.happened(1, fmt.Sprintf("%d of %d lost", len(gone), len(gone)))
 }
@@ -102,9 +101,7 @@ func TestTooManyHostsDead(t *testing.T) {
 	f := newFleet(t, "three hosts dead at once, one comes back", 7, 1, of(2*time.Second, 10*time.Second))
 	monitor := f.monitor(f.nodes...)
 	dead := f.but(monitor)[2:5]
-	for _, n := range dead {
-		n.off()
-	}
+	off(dead...)
 	for _, n := range dead {
 		n.awaitSilent()
 	}

@@ -14,7 +14,7 @@ func TestMonitorKilledMidway(t *testing.T) {
 		monitor := f.monitor(f.nodes...)
 		n := f.but(monitor)[0]
 		f.is(n.containers, "lost", "healthy")
-		n.off()
+		off(n)
 		silent := n.awaitSilent()
 		monitor.agent.Kill()
 		f.row.note("lost %s after the session's end", seconds(f.settle(silent, n.containers)))
@@ -37,7 +37,7 @@ func TestMonitorFrozenMidway(t *testing.T) {
 		monitor := f.monitor(f.nodes...)
 		n := f.but(monitor)[0]
 		f.is(n.containers, "lost", "healthy")
-		n.off()
+		off(n)
 		silent := n.awaitSilent()
 		monitor.agent.Signal(syscall.SIGSTOP)
 		f.row.note("lost %s after the session's end", seconds(f.settle(silent, n.containers)))
@@ -59,7 +59,7 @@ func TestMonitorCutMidway(t *testing.T) {
 		monitor := f.monitor(f.nodes...)
 		n := f.but(monitor)[0]
 		f.is(n.containers, "lost", "healthy")
-		n.off()
+		off(n)
 		silent := n.awaitSilent()
 		wait(500 * time.Millisecond) // it has read what it needs, and waits for answers that do not come
 		must(t, monitor.host.CutFrom(f.far...))
