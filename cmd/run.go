@@ -139,7 +139,7 @@ func (d *daemon) assemble(reg *prometheus.Registry) {
 			return healthcheck.NewRunner(*d.health.Load(), healthcheck.LoopbackControl, probed)
 		},
 		healthcheck.NewParser(cfg.health, d.probers...), log.Named("monitor"), monitor.NewMetrics(reg))
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(), d.lost)
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), cli.ReadBuild().Info("eru_agent_build_info"), d.lost)
 }
 
 func (c *config) identity() status.Identity {
@@ -148,11 +148,4 @@ func (c *config) identity() status.Identity {
 		id.Address = addr.String()
 	}
 	return id
-}
-
-func buildInfo() prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "eru_agent_build_info", Help: "Always 1; the version stands in its label.",
-		ConstLabels: prometheus.Labels{"version": cli.Version()},
-	}, func() float64 { return 1 })
 }

@@ -160,7 +160,7 @@ func TestProbeCommand(t *testing.T) {
 func TestOtherCommands(t *testing.T) {
 	t.Parallel()
 	out, _, code := r.Exec(t, "version")
-	if code != 0 || !regexp.MustCompile(`^eru-agent `+regexp.QuoteMeta(rig.Version)+` \(go1\.\d+(\.\d+)?, linux/\w+\)\n$`).MatchString(out) {
+	if code != 0 || !regexp.MustCompile(`^eru-agent `+regexp.QuoteMeta(rig.Version)+` \(no commit, go1\.\d+(\.\d+)?, linux/\w+\)\n$`).MatchString(out) {
 		t.Errorf("version: %d, %s", code, out)
 	}
 	out, errs, code := r.Exec(t, "check-config", "--node", "here", "../agent.yaml.example")

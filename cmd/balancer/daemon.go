@@ -53,7 +53,7 @@ func follow(ctx context.Context, cfg *config, p proxy) error {
 	go out.Run()
 	defer out.Close()
 	d := &daemon{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
-	d.registry.MustRegister(lost, buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	d.registry.MustRegister(lost, cli.ReadBuild().Info("eru_lb_build_info"), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := d.make(p); err != nil {
 		return err
 	}
@@ -169,11 +169,4 @@ func (d *daemon) tell(err error) {
 	if err != nil {
 		d.log.Warn("systemd was not told", zap.Error(err))
 	}
-}
-
-func buildInfo() prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "eru_lb_build_info", Help: "Always 1; the version stands in its label.",
-		ConstLabels: prometheus.Labels{"version": cli.Version()},
-	}, func() float64 { return 1 })
 }

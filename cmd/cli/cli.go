@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -20,12 +19,6 @@ import (
 
 	"github.com/projecteru2/eru-agent/foreign"
 )
-
-// version is set by the linker.
-var version = "dev"
-
-// Version is that of every program that is built together.
-func Version() string { return version }
 
 // Exit codes.
 const (
@@ -131,17 +124,6 @@ func wrapArgs(c *cobra.Command) {
 			return Usage(fmt.Errorf("%w; see %s --help", err, c.CommandPath()))
 		}
 		return nil
-	}
-}
-
-// NewVersion returns the command that prints the program's version.
-func NewVersion(program string) *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version",
-		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s (%s, %s/%s)\n", program, version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
 	}
 }
 
