@@ -26,7 +26,7 @@ READERS := e2e/readers
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # setup comes before build
-.PHONY: help setup build run demo test chaos check lint vet fmt vuln bench bench-cutover bench-selfmon docs tidy install package clean
+.PHONY: help setup build run demo test chaos check lint vet fmt vuln bench bench-cutover bench-selfmon docs tidy install package test-package reproduce clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ demo: build ## show a container's life from start to kill, with times, and that 
 # The race detector is the only thing here that needs cgo. One package at a time: several work on the machine's one Docker.
 test: ## run every test, with the race detector, real Docker and real etcd
 	@scripts/setup test
-	CGO_ENABLED=1 go test -race -p 1 -timeout 15m $(ARGS) $$(go list $(PKGS) | grep -v /e2e/chaos$$)
+	CGO_ENABLED=1 go test -race -p 1 -timeout 15m $(ARGS) $$(go list $(PKGS) | grep -v -e /e2e/chaos$$ -e /e2e/install$$)
 	$(if $(filter ./...,$(PKGS)),cd $(READERS) && CGO_ENABLED=1 go test -race -timeout 15m $(ARGS) ./...)
 
 # In its own folder, so that what it prints is seen while it runs. Without the race detector: what is tested is the agent's binary.
@@ -61,6 +61,7 @@ check: vet lint build ## format, vet, lint, tidy, generated docs, and what the b
 	cd .ci/tools && go mod tidy -diff
 	cd $(READERS) && go mod tidy -diff
 	cd examples/confd && go mod tidy -diff
+	cd packaging && go mod tidy -diff
 	bin/eru-agent-dev docs --check
 	scripts/check-binary
 
@@ -109,12 +110,20 @@ tidy: ## tidy all module files
 	cd .ci/tools && go mod tidy
 	cd $(READERS) && go mod tidy
 	cd examples/confd && go mod tidy
+	cd packaging && go mod tidy
 
 install: ## install binary, unit, account and example config (after make build; DESTDIR for packages)
 	PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' SYSCONFDIR='$(SYSCONFDIR)' DESTDIR='$(DESTDIR)' scripts/install
 
 package: build ## make a .deb and an .rpm of eru-agent and of eru-lb in bin/
 	@VERSION='$(VERSION)' scripts/package
+
+test-package: ## install, upgrade and remove the packages on a Debian with systemd, in a container
+	@scripts/setup package
+	go test -count=1 -timeout 15m $(ARGS) ./e2e/install
+
+reproduce: ## build the packages of what is committed twice, in different places, with nothing cached, and compare the bytes
+	scripts/reproduce
 
 clean: ## remove what was built
 	rm -rf bin

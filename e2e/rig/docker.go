@@ -26,11 +26,14 @@ func (r *Rig) Command(t testing.TB, args ...string) string {
 	return out
 }
 
+// Mark is the label of what a run leaves in Docker, as key=value: whatever bears it goes with the run.
+func (r *Rig) Mark() string { return fmt.Sprintf("%s=%d", runLabel, os.Getpid()) }
+
 // Network makes a Docker network that ends with the test, after the node's containers, and returns its name.
 func (n *Node) Network(what string, flags ...string) string {
 	n.t.Helper()
 	name := n.name(what)
-	n.Command(n.t, append(append([]string{"network", "create", "--label", fmt.Sprintf("%s=%d", runLabel, os.Getpid())}, flags...), name)...)
+	n.Command(n.t, append(append([]string{"network", "create", "--label", n.Mark()}, flags...), name)...)
 	n.networks = append(n.networks, name)
 	return name
 }

@@ -2,8 +2,6 @@ package rig
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -153,7 +151,7 @@ func (n *Node) run(verb, name string, flags []string) *Container {
 	if verb == "run" {
 		args = append(args, "--detach")
 	}
-	args = append(args, "--name", name, "--label", n.Label(), "--label", fmt.Sprintf("%s=%d", runLabel, os.Getpid()))
+	args = append(args, "--name", name, "--label", n.Label(), "--label", n.Mark())
 	id := n.Command(n.t, append(append(args, flags...), image)...)
 	n.ids = append(n.ids, id)
 	return &Container{ID: id, Name: name, node: n, t: n.t}

@@ -132,7 +132,7 @@ func (r *Rig) makeImage() (string, error) {
 	if err := r.sweep(ctx, func(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }); err != nil {
 		return "", err
 	}
-	return dockercli.Import(ctx, r.docker, filepath.Join(r.dir, "web"), r.name("web"), fmt.Sprintf("LABEL %s=%d", runLabel, os.Getpid()))
+	return dockercli.Import(ctx, r.docker, filepath.Join(r.dir, "web"), r.name("web"), "LABEL "+r.Mark())
 }
 
 // sweep removes what the runs that are chosen have left in Docker.

@@ -1,0 +1,40 @@
+// Package install holds what is handed out against what it is for: packages are made of these sources in two versions, and
+// installed, upgraded and removed on a Debian with a real systemd, while its agent watches real containers and a witness
+// watches etcd. Nothing is skipped.
+package install
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/projecteru2/eru-agent/e2e/rig"
+)
+
+var (
+	r *rig.Rig
+	p *products
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) } //nolint:forbidigo // a main of its own
+
+func run(m *testing.M) int {
+	var err error
+	if r, err = rig.New(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := 1
+	if p, err = produce(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		code = m.Run()
+		_ = os.RemoveAll(p.dir)
+	}
+	if err := r.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "clearing away:", err)
+		code = 1
+	}
+	return code
+}
