@@ -13,8 +13,8 @@ import (
 // Set by the linker, of what was built and when that was committed. Go's own record of it is missing in a worktree and in a tarball.
 var (
 	version = "dev"
-	commit  string
-	date    string
+	commit  string //nolint:gochecknoglobals // of the linker
+	date    string //nolint:gochecknoglobals // of the linker
 )
 
 // Version is that of every program that is built together.
