@@ -10,9 +10,11 @@ import (
 	"github.com/projecteru2/eru-agent/trail"
 )
 
-// Memory remembers what became of each container: *trail.Trail.
+// Memory remembers what became of the node's containers: *trail.Trail.
 type Memory interface {
 	Find(word string) (trail.Container, error)
+	Containers() []trail.Container
+	Moves() []trail.Step
 }
 
 // serveExplain tells all that is remembered of one container, which is named by

@@ -2,22 +2,18 @@ package selfmon
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
 	"go.uber.org/zap/exp/zapslog"
 
-	"github.com/projecteru2/eru-agent/status"
+	"github.com/projecteru2/eru-agent/selfmon/page"
 )
 
 // HTTP says how the agent's port behaves.
@@ -26,21 +22,26 @@ type HTTP struct {
 	Pprof     bool
 }
 
-// answerWithin bounds one request, shutdownWithin those under way when the agent
-// stops. A profile takes its own time.
+// askWithin bounds what a client takes to send its request, answerWithin all of it,
+// shutdownWithin those under way when the agent stops. A profile, and who follows
+// the page, take their own time.
 const (
+	askWithin      = 5 * time.Second
 	answerWithin   = 10 * time.Second
 	shutdownWithin = time.Second
+	maxHead        = 16 << 10 // of a request, in bytes
 )
 
 // Serve answers on l until ctx ends, waits for the requests under way, and
 // returns nil. It closes l. An error says that it cannot serve: the web config
 // is not well, say.
 func (s *Selfmon) Serve(ctx context.Context, l net.Listener) error {
+	l = newCrowd(l, s.cut, s.log)
 	defer func() { _ = l.Close() }()
 	server := &http.Server{
-		Handler: s.handler(), ReadTimeout: answerWithin, WriteTimeout: answerWithin, IdleTimeout: time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(zapslog.NewHandler(s.log.Core()), slog.LevelDebug),
+		Handler: attend(s.handler(ctx)), ConnContext: introduce, ConnState: dismiss, MaxHeaderBytes: maxHead,
+		ReadHeaderTimeout: askWithin, ReadTimeout: answerWithin, WriteTimeout: answerWithin, IdleTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(zapslog.NewHandler(s.log.Core()), slog.LevelDebug),
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -68,20 +69,21 @@ type quiet struct{ slog.Handler }
 
 func (q quiet) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
-func (s *Selfmon) handler() http.Handler {
+// handler answers; what is followed ends with ctx.
+func (s *Selfmon) handler(ctx context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Alive(r.Context()), "alive") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Ready(r.Context()), "ready") })
 	mux.HandleFunc("GET /status", s.serveStatus)
 	mux.HandleFunc("GET /explain", s.serveExplain)
-	mux.Handle("GET /{$}", s.page())
+	page.New(s.look).Register(ctx, mux)
 	if s.cfg.HTTP.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return mux
+	return limited(mux)
 }
 
 // answer writes one line: 200 and well, or 503 and why not.
@@ -95,68 +97,24 @@ func answer(w http.ResponseWriter, err error, well string) {
 	_, _ = fmt.Fprintln(w, well)
 }
 
-// report is what /status and the page show.
-type report struct {
-	Node       status.Node `json:"node"`
-	Ready      bool        `json:"ready"`
-	NotReady   string      `json:"not_ready,omitempty"`
-	Process    Process     `json:"process"`
-	Reloaded   *Reload     `json:"reloaded,omitempty"` // the last one, if any
-	Containers []container `json:"containers"`
-}
-
-type container struct {
-	App        string        `json:"app"`
-	Entrypoint string        `json:"entrypoint"`
-	Status     status.Status `json:"status"`
-}
-
-func (s *Selfmon) report(ctx context.Context) (report, error) {
-	ctx, cancel := context.WithTimeout(ctx, aliveWithin)
-	defer cancel()
-	entries, err := s.agent.Containers(ctx)
-	if err != nil {
-		return report{}, err
-	}
-	rep := report{Node: s.record(), Ready: true, Process: s.process(), Reloaded: s.reloads.last.Load(), Containers: []container{}}
-	if err := s.Ready(ctx); err != nil {
-		rep.Ready, rep.NotReady = false, err.Error()
-	}
-	for _, e := range entries {
-		rep.Containers = append(rep.Containers, container{App: e.Key.App, Entrypoint: e.Key.Entrypoint, Status: e.Status})
-	}
-	slices.SortFunc(rep.Containers, func(a, b container) int {
-		return strings.Compare(a.App+"/"+a.Entrypoint+"/"+a.Status.Name, b.App+"/"+b.Entrypoint+"/"+b.Status.Name)
-	})
-	return rep, nil
-}
-
-func (s *Selfmon) serveStatus(w http.ResponseWriter, r *http.Request) {
-	rep, err := s.report(r.Context())
-	if err != nil {
-		answer(w, err, "answering")
-		return
-	}
-	writeJSON(w, rep)
-}
-
-//go:embed page.html
-var pageSource string
-
-// page shows people what /status shows programs.
-func (s *Selfmon) page() http.Handler {
-	page := template.Must(template.New("page").Funcs(template.FuncMap{
-		"short": func(id string) string { return id[:min(len(id), 12)] },
-		"ago":   func(t time.Time) string { return time.Since(t).Truncate(time.Second).String() },
-	}).Parse(pageSource))
+// limited answers GET and HEAD without a body and nothing else, and tells browsers
+// to make no more of an answer than it is.
+func limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rep, err := s.report(r.Context())
-		if err != nil {
-			answer(w, err, "answering")
-			return
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		switch {
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			h.Set("Allow", "GET, HEAD")
+			h.Set("Connection", "close") // with whatever else it sends
+			http.Error(w, "this port answers GET and HEAD only", http.StatusMethodNotAllowed)
+		case r.ContentLength != 0:
+			h.Set("Connection", "close")
+			http.Error(w, "this port takes no body", http.StatusRequestEntityTooLarge)
+		default:
+			next.ServeHTTP(w, r)
 		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-		_ = page.Execute(w, rep) // the client has gone
 	})
 }

@@ -1,11 +1,11 @@
 package selfmon
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,7 +19,7 @@ import (
 // ask calls the handler and returns what a client would see.
 func (r *rig) ask(method, path string) (int, string, http.Header) {
 	w := httptest.NewRecorder()
-	r.handler().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	r.handler(context.Background()).ServeHTTP(w, httptest.NewRequest(method, path, nil))
 	body, _ := io.ReadAll(w.Result().Body)
 	return w.Code, string(body), w.Header()
 }
@@ -59,14 +59,45 @@ func TestAliveAndReadyOverHTTP(t *testing.T) {
 
 func TestOnlyGetAndHead(t *testing.T) {
 	r := inSession(HTTP{Pprof: true})
-	for _, path := range []string{"/", "/status", "/metrics", "/healthz", "/readyz", "/debug/pprof/"} {
-		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} {
-			if code, _, _ := r.ask(method, path); code != http.StatusMethodNotAllowed {
-				t.Errorf("%s %s: %d", method, path, code)
+	for _, path := range []string{"/", "/events", "/page/style.css", "/status", "/metrics", "/healthz", "/readyz", "/debug/pprof/"} {
+		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW"} {
+			code, _, header := r.ask(method, path)
+			if code != http.StatusMethodNotAllowed || header.Get("Allow") != "GET, HEAD" || header.Get("Connection") != "close" {
+				t.Errorf("%s %s: %d %v", method, path, code, header)
 			}
 		}
 		if code, _, _ := r.ask("HEAD", path); code != http.StatusOK {
 			t.Errorf("HEAD %s: %d", path, code)
+		}
+	}
+}
+
+func TestNowhereIsNotWrittenTo(t *testing.T) {
+	r := inSession(HTTP{})
+	if code, _, header := r.ask("POST", "/nowhere"); code != http.StatusMethodNotAllowed || header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("%d %v", code, header)
+	}
+}
+
+func TestABodyIsRefused(t *testing.T) {
+	r := inSession(HTTP{})
+	for _, length := range []int64{1, 1 << 40, -1} {
+		req := httptest.NewRequest(http.MethodGet, "/status", strings.NewReader("x"))
+		req.ContentLength = length
+		w := httptest.NewRecorder()
+		r.handler(t.Context()).ServeHTTP(w, req)
+		if w.Code != http.StatusRequestEntityTooLarge || w.Header().Get("Connection") != "close" {
+			t.Errorf("%d bytes: %d %v", length, w.Code, w.Header())
+		}
+	}
+}
+
+func TestAnswersAreTakenForWhatTheyAre(t *testing.T) {
+	r := inSession(HTTP{})
+	for _, path := range []string{"/", "/status", "/metrics", "/healthz", "/page/script.js", "/nowhere"} {
+		_, _, header := r.ask("GET", path)
+		if header.Get("X-Content-Type-Options") != "nosniff" || header.Get("Referrer-Policy") != "no-referrer" || header.Get("Content-Type") == "" {
+			t.Errorf("%s: %v", path, header)
 		}
 	}
 }
@@ -162,17 +193,17 @@ func TestPageEscapesWhatContainersSay(t *testing.T) {
 		if code != 200 || !strings.HasPrefix(header.Get("Content-Type"), "text/html") || !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
 			t.Errorf("%d %v", code, header)
 		}
-		for _, want := range []string{"10.0.0.5:80", "ffffffffffff<", "http_code", "1m30s", "3 containers", "· ready ·"} {
+		for _, want := range []string{"10.0.0.5:80", "ffffffffffff<", "http_code", "1m 30s", "<b>1</b> unhealthy", "<b>ready</b>"} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%q is not on the page", want)
 			}
 		}
-		if regexp.MustCompile(`(?i)<script|"><`).MatchString(body) {
+		if strings.Contains(body, hostile) || strings.Contains(body, "alert(1)<") || strings.Count(body, "<script") != 1 {
 			t.Errorf("markup of a container is on the page:\n%s", body)
 		}
 		r.agent.containers, r.flowing = nil, false
 		_, body, _ = r.ask("GET", "/")
-		for _, want := range []string{"No container of this node", "not ready: Docker: its events do not flow", "0 containers"} {
+		for _, want := range []string{"No container of this node", "<b>not ready</b>", "Docker: its events do not flow", "no containers", "not flowing"} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%q is not on the page", want)
 			}

@@ -55,6 +55,7 @@ type Selfmon struct {
 	memory   Memory
 	log      *zap.Logger
 	registry *prometheus.Registry
+	cut      prometheus.Counter // connections to the port
 	session  *session
 	reloads  *reloads
 	written  atomic.Bool // etcd has taken all of the first pass
@@ -64,10 +65,15 @@ type Selfmon struct {
 // New returns a Selfmon; its metrics are registered with reg, which it also
 // serves.
 func New(cfg Config, agent Agent, flowing func() bool, sessions Sessions, keys Keys, memory Memory, log *zap.Logger, reg *prometheus.Registry) *Selfmon {
-	return &Selfmon{
+	s := &Selfmon{
 		cfg: cfg, agent: agent, flowing: flowing, sessions: sessions, keys: keys, memory: memory, log: log, registry: reg,
 		session: newSession(reg), reloads: newReloads(reg),
+		cut: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "eru_agent_http_connections_cut_total", Help: "Connections to the agent's port that were closed because others needed their place.",
+		}),
 	}
+	reg.MustRegister(s.cut)
+	return s
 }
 
 // aliveWithin bounds how long the agent may take to answer a question.
