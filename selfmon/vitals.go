@@ -47,16 +47,17 @@ func (f figures) sum(name, label, value string) float64 {
 // mostly is what 99 of 100 observations of a histogram were within, and how many
 // there were. It is +Inf if that is beyond the last bucket.
 func (f figures) mostly(name string) (float64, uint64) {
-	for _, m := range f[name].GetMetric() {
-		h := m.GetHistogram()
-		for _, b := range h.GetBucket() {
-			if float64(b.GetCumulativeCount()) >= 0.99*float64(h.GetSampleCount()) {
-				return b.GetUpperBound(), h.GetSampleCount()
-			}
-		}
-		return math.Inf(1), h.GetSampleCount()
+	series := f[name].GetMetric()
+	if len(series) == 0 {
+		return 0, 0
 	}
-	return 0, 0
+	h := series[0].GetHistogram()
+	for _, b := range h.GetBucket() {
+		if float64(b.GetCumulativeCount()) >= 0.99*float64(h.GetSampleCount()) {
+			return b.GetUpperBound(), h.GetSampleCount()
+		}
+	}
+	return math.Inf(1), h.GetSampleCount()
 }
 
 // within writes a bound of mostly.

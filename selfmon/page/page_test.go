@@ -64,7 +64,13 @@ func serve(t *testing.T, n *node) *httptest.Server {
 	return s
 }
 
-func get(t *testing.T, url string) (*http.Response, string) {
+// answer is what a client gets.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+}
+
+func get(t *testing.T, url string) (answer, string) {
 	t.Helper()
 	resp, err := http.Get(url) //nolint:noctx // the server is the test's own
 	if err != nil {
@@ -75,7 +81,7 @@ func get(t *testing.T, url string) (*http.Response, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(body)
+	return answer{resp.StatusCode, resp.Header}, string(body)
 }
 
 // hostile is what others may write.
