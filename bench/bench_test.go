@@ -11,16 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/projecteru2/eru-agent/bench/plan"
 	"github.com/projecteru2/eru-agent/bench/report"
 	"github.com/projecteru2/eru-agent/bench/stage"
 	"github.com/projecteru2/eru-agent/bench/yardstick"
 )
 
 func TestMain(m *testing.M) {
-	if played, err := stage.Play(parts()); played {
-		os.Exit(plan.Exit("bench", err))
-	}
+	play()
 	m.Run()
 }
 

@@ -15,15 +15,17 @@ import (
 )
 
 func main() {
-	if played, err := stage.Play(parts()); played {
-		os.Exit(plan.Exit("bench", err))
-	}
+	play()
 	os.Exit(plan.Main("bench", parse, run))
 }
 
-// parts are the processes that the stage starts.
-func parts() map[string]stage.Part {
-	return map[string]stage.Part{"target": stage.As(target.Serve), "bare": stage.As(bare.Run), "yardstick": stage.As(yardstick.Run)}
+// play plays the part that the stage started this process for, if it did, and
+// ends with it.
+func play() {
+	parts := map[string]stage.Part{"target": stage.As(target.Serve), "bare": stage.As(bare.Run), "yardstick": stage.As(yardstick.Run)}
+	if played, err := stage.Play(parts); played {
+		os.Exit(plan.Exit("bench", err))
+	}
 }
 
 func run(ctx context.Context, o options, out, progress io.Writer) error {

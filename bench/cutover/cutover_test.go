@@ -8,16 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/projecteru2/eru-agent/bench/plan"
 	"github.com/projecteru2/eru-agent/bench/report"
-	"github.com/projecteru2/eru-agent/bench/stage"
 	"github.com/projecteru2/eru-agent/e2e/proxy"
 )
 
 func TestMain(m *testing.M) {
-	if played, err := stage.Play(parts()); played {
-		os.Exit(plan.Exit("cutover", err))
-	}
+	play()
 	m.Run()
 }
 

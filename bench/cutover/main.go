@@ -12,16 +12,17 @@ import (
 )
 
 func main() {
-	if played, err := stage.Play(parts()); played {
-		os.Exit(plan.Exit("cutover", err))
-	}
+	play()
 	os.Exit(plan.Main("cutover", parse, run))
 }
 
-// parts are the processes that the stage starts: one answers for all servers of
-// the measurement with many.
-func parts() map[string]stage.Part {
-	return map[string]stage.Part{"target": stage.As(target.Serve)}
+// play plays the part that the stage started this process for, if it did, and
+// ends with it.
+func play() {
+	parts := map[string]stage.Part{"target": stage.As(target.Serve)}
+	if played, err := stage.Play(parts); played {
+		os.Exit(plan.Exit("cutover", err))
+	}
 }
 
 func run(ctx context.Context, o options, out, progress io.Writer) error {

@@ -9,15 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/projecteru2/eru-agent/bench/plan"
 	"github.com/projecteru2/eru-agent/bench/report"
-	"github.com/projecteru2/eru-agent/bench/stage"
 )
 
 func TestMain(m *testing.M) {
-	if played, err := stage.Play(parts()); played {
-		os.Exit(plan.Exit("fleet", err))
-	}
+	play()
 	m.Run()
 }
 

@@ -15,15 +15,17 @@ import (
 )
 
 func main() {
-	if played, err := stage.Play(parts()); played {
-		os.Exit(plan.Exit("fleet", err))
-	}
+	play()
 	os.Exit(plan.Main("fleet", parse, run))
 }
 
-// parts are the processes that the stage starts.
-func parts() map[string]stage.Part {
-	return map[string]stage.Part{"target": stage.As(target.Serve), "rack": stage.As(serveRack)}
+// play plays the part that the stage started this process for, if it did, and
+// ends with it.
+func play() {
+	parts := map[string]stage.Part{"target": stage.As(target.Serve), "rack": stage.As(serveRack)}
+	if played, err := stage.Play(parts); played {
+		os.Exit(plan.Exit("fleet", err))
+	}
 }
 
 func run(ctx context.Context, o options, out, progress io.Writer) error {
