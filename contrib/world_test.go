@@ -12,13 +12,6 @@ import (
 	"syscall"
 	"testing"
 
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-	rpc "google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-
 	"github.com/projecteru2/eru-agent/e2e/load"
 	"github.com/projecteru2/eru-agent/e2e/proxy"
 	"github.com/projecteru2/eru-agent/e2e/rig"
@@ -103,32 +96,6 @@ func follow(t *testing.T, plane string) {
 	}
 	l := load.Start(t.Context(), 5, x.Ask)
 	t.Cleanup(func() { l.Stop(); x.Close() })
-}
-
-// refuse has a client of xDS not take what it is served.
-func refuse(t *testing.T, plane string) {
-	t.Helper()
-	conn, err := grpc.NewClient(plane, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	s, err := discovery.NewAggregatedDiscoveryServiceClient(conn).StreamAggregatedResources(t.Context(), grpc.WaitForReady(true))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask := &discovery.DiscoveryRequest{Node: &core.Node{Id: "fussy"}, TypeUrl: resource.ClusterType}
-	if err := s.Send(ask); err != nil {
-		t.Fatal(err)
-	}
-	served, err := s.Recv()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask.ResponseNonce, ask.ErrorDetail = served.GetNonce(), &rpc.Status{Message: "not for me"}
-	if err := s.Send(ask); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // run runs a command as long as the test, and ends it well: HAProxy's master that is killed may leave its workers behind.
