@@ -54,12 +54,12 @@ func TestDrainAndBack(t *testing.T) {
 			t.Errorf("it says %q", said)
 		}
 		s := c.Await("draining")
-		if !regexp.MustCompile(`^by .+@.+: a new \[31m disk, until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`).MatchString(s.Detail) || s.Reason != "drain" || s.Healthy || !s.Running {
+		if !regexp.MustCompile(`^by .+@.+: a new\?\[31m disk, until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`).MatchString(s.Detail) || s.Reason != "drain" || s.Healthy || !s.Running {
 			t.Errorf("drained: %+v", s)
 		}
 		for _, line := range []string{
-			`(?m)^draining +shop +web .*` + c.ID[:12] + `.* drain by .*: a new \[31m disk, until `,
-			`(?m)^` + c.ID[:12] + ` +` + n.Name + ` .* 9m\d\ds +a new \[31m disk$`,
+			`(?m)^draining +shop +web .*` + c.ID[:12] + `.* drain by .*: a new\?\[31m disk, until `,
+			`(?m)^` + c.ID[:12] + ` +` + n.Name + ` .* 9m\d\ds +a new\?\[31m disk$`,
 		} {
 			if table := operate(t, n, "status"); !regexp.MustCompile(line).MatchString(table) {
 				t.Errorf("no line %s in\n%s", line, table)
