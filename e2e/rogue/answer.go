@@ -44,6 +44,7 @@ func answers() map[string]func(io.Reader, io.Writer) {
 		"garbage":         say("\x00\xff\x13\x37 this is not HTTP \r\n\r\n\x00"),
 		"status-line":     say("HTTP/1.1 200 " + strings.Repeat("x", 1<<20) + "\r\n\r\n"),
 		"control":         say(ok + "\x1b[31m\x00 a header\u202e\u0085 \x7fwithout a colon\r\n\r\n"),
+		"markup":          say(ok + "<img src=x onerror=window.hacked=1>\x1b[31m\u202e\a\r\n\r\n"),
 		"length-negative": say(ok + "Content-Length: -1\r\n\r\n"),
 		"length-beyond":   say(ok + "Content-Length: 99999999999999999999\r\n\r\n"),
 		"length-twice":    say(ok + "Content-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
