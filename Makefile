@@ -23,10 +23,12 @@ BUILD := go build -trimpath -buildvcs=false -tags grpcnotrace -ldflags '-s -w -X
 LINT  := go tool -modfile=$(CURDIR)/.ci/tools/go.mod golangci-lint
 # Those who read what the agent projects, as tests in a module of its own: 8 s, and 20 s of CPU to build it the first time.
 READERS := e2e/readers
+# The agent's page in a real Chromium, as tests in a module of its own.
+BROWSER := e2e/browser
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # setup comes before build
-.PHONY: help setup build run demo test chaos check lint vet fmt vuln bench bench-cutover bench-selfmon docs tidy install package test-package reproduce clean
+.PHONY: help setup build run demo test screenshot chaos check lint vet fmt vuln bench bench-cutover bench-selfmon docs tidy install package test-package reproduce clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +51,11 @@ test: ## run every test, with the race detector, real Docker and real etcd
 	@scripts/setup test
 	CGO_ENABLED=1 go test -race -p 1 -timeout 15m $(ARGS) $$(go list $(PKGS) | grep -v -e /e2e/chaos$$ -e /e2e/install$$)
 	$(if $(filter ./...,$(PKGS)),cd $(READERS) && CGO_ENABLED=1 go test -race -timeout 15m $(ARGS) ./...)
+	$(if $(filter ./...,$(PKGS)),cd $(BROWSER) && CGO_ENABLED=1 go test -race -timeout 15m $(ARGS) ./...)
+
+screenshot: ## take the picture of the page anew that the documents show, in a minute and a half (docs/page.png)
+	@scripts/setup test
+	cd $(BROWSER) && go test -count=1 -timeout 15m -run Screenshot -screenshot docs/page.png .
 
 # In its own folder, so that what it prints is seen while it runs. Without the race detector: what is tested is the agent's binary.
 chaos: ## break everything around the agent, and count what a proxy would have seen that was wrong: a table (FULL= for a short one, ROWS=REGEXP for some)
@@ -60,6 +67,7 @@ check: vet lint build ## format, vet, lint, tidy, generated docs, and what the b
 	go mod tidy -diff
 	cd .ci/tools && go mod tidy -diff
 	cd $(READERS) && go mod tidy -diff
+	cd $(BROWSER) && go mod tidy -diff
 	cd examples/confd && go mod tidy -diff
 	cd packaging && go mod tidy -diff
 	bin/eru-agent-dev docs --check
@@ -68,10 +76,12 @@ check: vet lint build ## format, vet, lint, tidy, generated docs, and what the b
 vet:
 	go vet ./...
 	cd $(READERS) && go vet ./...
+	cd $(BROWSER) && go vet ./...
 
 lint: ## run golangci-lint (the first time it is built: some minutes)
 	$(LINT) run
 	cd $(READERS) && $(LINT) run
+	cd $(BROWSER) && $(LINT) run
 
 fmt: ## format the code
 	$(LINT) fmt
@@ -109,6 +119,7 @@ tidy: ## tidy all module files
 	go mod tidy
 	cd .ci/tools && go mod tidy
 	cd $(READERS) && go mod tidy
+	cd $(BROWSER) && go mod tidy
 	cd examples/confd && go mod tidy
 	cd packaging && go mod tidy
 
