@@ -53,7 +53,7 @@ test: ## run every test, with the race detector, real Docker and real etcd
 	$(if $(filter ./...,$(PKGS)),cd $(READERS) && CGO_ENABLED=1 go test -race -timeout 15m $(ARGS) ./...)
 	$(if $(filter ./...,$(PKGS)),cd $(BROWSER) && CGO_ENABLED=1 go test -race -timeout 15m $(ARGS) ./...)
 
-screenshot: ## take the picture of the page anew that the documents show, in a minute and a half (docs/page.png)
+screenshot: ## take the picture of the page anew that the documents show, in a minute and a half
 	@scripts/setup test
 	cd $(BROWSER) && go test -count=1 -timeout 15m -run Screenshot -screenshot docs/page.png .
 
