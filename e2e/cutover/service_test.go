@@ -64,7 +64,7 @@ func post(url string) error {
 	return nil
 }
 
-// TestLeastRights runs eru-lb as an etcd user who may do what docs/operating.md says and nothing else.
+// TestLeastRights runs eru-lb as an etcd user who may do what docs/proxies.md says and nothing else.
 func TestLeastRights(t *testing.T) {
 	etcd := etcdtest.StartProcess(t)
 	n := r.Node(t, etcd)
@@ -72,14 +72,14 @@ func TestLeastRights(t *testing.T) {
 	c := shop(n, 1)
 	grant(t, etcd, n.Prefix)
 	file := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(file, []byte("of eru-lb\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("of eru-reader\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := startProxy(t)
-	b := startBalancer(t, n, p, "--etcd.username", "eru-lb", "--etcd.password_file", file).awaitReady()
+	b := startBalancer(t, n, p, "--etcd.username", "eru-reader", "--etcd.password_file", file).awaitReady()
 	p.awaitIn(c...)
 	b.awaitMetric("eru_lb_etcd_synced 1")
-	own, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd.Endpoint()}, Username: "eru-lb", Password: "of eru-lb", DialTimeout: rig.Patience})
+	own, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd.Endpoint()}, Username: "eru-reader", Password: "of eru-reader", DialTimeout: rig.Patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,10 +96,10 @@ func TestLeastRights(t *testing.T) {
 	})
 }
 
-// grant does to an etcd what docs/operating.md says, under another prefix.
+// grant does to an etcd what docs/proxies.md says, under another prefix.
 func grant(t *testing.T, etcd *etcdtest.Server, prefix string) {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/operating.md")
+	text, err := os.ReadFile("../../docs/proxies.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func grant(t *testing.T, etcd *etcdtest.Server, prefix string) {
 	for line := range strings.Lines(string(text)) {
 		words := strings.Fields(line)
 		switch {
-		case len(words) == 0 || words[0] != "etcdctl" || !slices.Contains(words, "eru-lb"):
+		case len(words) == 0 || words[0] != "etcdctl" || !slices.Contains(words, "eru-reader"):
 			continue // or of another user
 		case slices.Equal(words[1:3], []string{"role", "add"}):
 			_, err = client.RoleAdd(ctx, words[3])
@@ -123,7 +123,7 @@ func grant(t *testing.T, etcd *etcdtest.Server, prefix string) {
 			key := strings.Replace(words[6], "/eru", prefix, 1)
 			_, err = client.RoleGrantPermission(ctx, words[3], key, clientv3.GetPrefixRangeEnd(key), rights[words[5]])
 		case slices.Equal(words[1:3], []string{"user", "add"}):
-			_, err = client.UserAdd(ctx, words[3], "of eru-lb")
+			_, err = client.UserAdd(ctx, words[3], "of eru-reader")
 		case slices.Equal(words[1:3], []string{"user", "grant-role"}):
 			_, err = client.UserGrantRole(ctx, words[3], words[4])
 		default:
@@ -133,7 +133,7 @@ func grant(t *testing.T, etcd *etcdtest.Server, prefix string) {
 		found++
 	}
 	if found != 6 {
-		t.Fatalf("docs/operating.md has %d commands", found)
+		t.Fatalf("docs/proxies.md has %d commands", found)
 	}
 	_, err = client.UserAdd(ctx, etcdtest.Root, etcdtest.RootPassword)
 	do(err)
