@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/agnivade/levenshtein"
 )
 
 // NotFoundError says that nothing is remembered of a container.
@@ -91,9 +93,10 @@ func nearest(word string, lines []*Line) []string {
 		name string
 		far  int
 	}
+	word = word[:min(len(word), 128)] // longer than any name, and this is work for whoever asks
 	var all []near
 	for _, l := range lines {
-		far := distance(word, l.name)
+		far := levenshtein.ComputeDistance(word, l.name)
 		if word != "" && strings.Contains(l.name, word) {
 			far = 0
 		}
@@ -107,26 +110,4 @@ func nearest(word string, lines []*Line) []string {
 		names = append(names, n.name)
 	}
 	return slices.Compact(names)
-}
-
-// distance counts the edits between two words (Levenshtein), of their first
-// 128 bytes.
-func distance(a, b string) int {
-	a, b = a[:min(len(a), 128)], b[:min(len(b), 128)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
