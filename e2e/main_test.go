@@ -3,8 +3,6 @@
 package e2e
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
 
@@ -14,19 +12,7 @@ import (
 
 var r *rig.Rig
 
-func TestMain(m *testing.M) {
-	var err error
-	if r, err = rig.New(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:forbidigo // a main of its own
-	}
-	code := m.Run()
-	if err := r.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, "clearing away:", err)
-		code = 1
-	}
-	os.Exit(code) //nolint:forbidigo // a main of its own
-}
+func TestMain(m *testing.M) { os.Exit(rig.Main(m, &r)) } //nolint:forbidigo // a main of its own
 
 // eachEtcd runs a test against both kinds of server.
 func eachEtcd(t *testing.T, test func(t *testing.T, start func(testing.TB, ...etcdtest.Option) *etcdtest.Server)) {

@@ -109,6 +109,27 @@ func (r *Report) points() string {
 	return b.String()
 }
 
+// Aligned is a table in Markdown that is readable as it is: the first line is its head, and all lines have as many cells.
+func Aligned(lines [][]string) string {
+	widths := make([]int, len(lines[0]))
+	for _, line := range lines {
+		for i, cell := range line {
+			widths[i] = max(widths[i], len([]rune(cell)))
+		}
+	}
+	var out strings.Builder
+	for i, line := range lines {
+		for j, cell := range line {
+			fmt.Fprintf(&out, "| %-*s ", widths[j], cell)
+		}
+		out.WriteString("|\n")
+		if i == 0 {
+			out.WriteString(strings.Repeat("| --- ", len(widths)) + "|\n")
+		}
+	}
+	return out.String()
+}
+
 func join(what, note string) string {
 	if note == "" {
 		return what

@@ -4,7 +4,6 @@
 package browser
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -18,19 +17,12 @@ var (
 	picture = flag.String("screenshot", "", "take a picture of the page, and write it to this `file` of the repository")
 )
 
-func TestMain(m *testing.M) {
-	err := os.Chdir("../..") // the agent is built of what its own module says
-	if err == nil {
-		r, err = rig.New(context.Background())
-	}
-	if err != nil {
+func TestMain(m *testing.M) { os.Exit(run(m)) } //nolint:forbidigo // a main of its own
+
+func run(m *testing.M) int {
+	if err := os.Chdir("../.."); err != nil { // the agent is built of what its own module says
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:forbidigo // a main of its own
+		return 1
 	}
-	code := m.Run()
-	if err := r.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, "clearing away:", err)
-		code = 1
-	}
-	os.Exit(code) //nolint:forbidigo // a main of its own
+	return rig.Main(m, &r)
 }

@@ -4,7 +4,6 @@
 package chaos
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -18,23 +17,14 @@ var (
 	full  = flag.Bool("full", false, "inject every fault at its full length and number")
 	table = flag.String("table", "", "also write the table to this `file`")
 	r     *rig.Rig
-	rows  report
+	rows  allRows
 )
 
 func TestMain(m *testing.M) {
 	if flag.Parse(); !set("test.parallel") {
 		_ = flag.Set("test.parallel", "6") // most of them wait most of the time
 	}
-	var err error
-	if r, err = rig.New(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:forbidigo // a main of its own
-	}
-	code := m.Run()
-	if err := r.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, "clearing away:", err)
-		code = 1
-	}
+	code := rig.Main(m, &r)
 	text := rows.String()
 	fmt.Print(text)
 	if *table != "" {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/projecteru2/eru-agent/bench/report"
 )
 
 // The parts of the table, in its order.
@@ -19,8 +21,8 @@ const (
 	ofContainers
 )
 
-// report is the table.
-type report struct {
+// allRows is the table.
+type allRows struct {
 	mu   sync.Mutex
 	rows []*row
 }
@@ -131,7 +133,7 @@ func short(d time.Duration) string {
 }
 
 // String is the table in Markdown, which is readable as it is.
-func (r *report) String() string {
+func (r *allRows) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := slices.Clone(r.rows)
@@ -142,21 +144,5 @@ func (r *report) String() string {
 	for _, one := range all {
 		lines = append(lines, one.cells())
 	}
-	widths := make([]int, len(lines[0]))
-	for _, line := range lines {
-		for i, cell := range line {
-			widths[i] = max(widths[i], len([]rune(cell)))
-		}
-	}
-	var out strings.Builder
-	for i, line := range lines {
-		for j, cell := range line {
-			fmt.Fprintf(&out, "| %-*s ", widths[j], cell)
-		}
-		out.WriteString("|\n")
-		if i == 0 {
-			out.WriteString(strings.Repeat("| --- ", len(widths)) + "|\n")
-		}
-	}
-	return out.String()
+	return report.Aligned(lines)
 }

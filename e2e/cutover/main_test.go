@@ -4,8 +4,6 @@
 package cutover
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
 
@@ -14,16 +12,4 @@ import (
 
 var r *rig.Rig
 
-func TestMain(m *testing.M) {
-	var err error
-	if r, err = rig.New(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:forbidigo // a main of its own
-	}
-	code := m.Run()
-	if err := r.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, "clearing away:", err)
-		code = 1
-	}
-	os.Exit(code) //nolint:forbidigo // a main of its own
-}
+func TestMain(m *testing.M) { os.Exit(rig.Main(m, &r)) } //nolint:forbidigo // a main of its own

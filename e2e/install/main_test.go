@@ -21,20 +21,10 @@ func TestMain(m *testing.M) { os.Exit(run(m)) } //nolint:forbidigo // a main of 
 
 func run(m *testing.M) int {
 	var err error
-	if r, err = rig.New(context.Background()); err != nil {
+	if p, err = produce(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := 1
-	if p, err = produce(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-		_ = os.RemoveAll(p.dir)
-	}
-	if err := r.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, "clearing away:", err)
-		code = 1
-	}
-	return code
+	defer func() { _ = os.RemoveAll(p.dir) }()
+	return rig.Main(m, &r)
 }

@@ -72,6 +72,21 @@ func New(ctx context.Context) (*Rig, error) {
 	return r, nil
 }
 
+// Main makes the rig that r points to, runs a package's tests on it and clears away. What it returns is for os.Exit.
+func Main(m *testing.M, r **Rig) int {
+	var err error
+	if *r, err = New(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := (*r).Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "clearing away:", err)
+		code = 1
+	}
+	return code
+}
+
 func build(ctx context.Context, version string, args ...string) error {
 	c := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-tags", "grpcnotrace",
 		"-ldflags", "-s -w -X " + module + "/cmd/cli.version=" + version}, args...)...)

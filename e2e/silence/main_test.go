@@ -4,7 +4,6 @@
 package silence
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -26,19 +25,12 @@ func TestMain(m *testing.M) {
 	if flag.Parse(); !set("test.parallel") {
 		_ = flag.Set("test.parallel", "5") // most of them wait most of the time
 	}
-	var err error
-	if r, err = rig.New(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:forbidigo // a main of its own
-	}
-	code := m.Run()
-	err = r.Close()
-	if *figures != "" && err == nil {
-		err = (&report.Report{Date: time.Now(), Figures: rows.figures(), Tables: []string{rows.String()}}).Write(*figures)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
+	code := rig.Main(m, &r)
+	if *figures != "" {
+		if err := (&report.Report{Date: time.Now(), Figures: rows.figures(), Tables: []string{rows.String()}}).Write(*figures); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	fmt.Print(rows.String())
 	os.Exit(code) //nolint:forbidigo // a main of its own

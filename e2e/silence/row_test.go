@@ -150,21 +150,5 @@ func (t *table) String() string {
 	for _, one := range t.rows {
 		lines = append(lines, one.cells())
 	}
-	widths := make([]int, len(lines[0]))
-	for _, line := range lines {
-		for i, cell := range line {
-			widths[i] = max(widths[i], len([]rune(cell)))
-		}
-	}
-	var out strings.Builder
-	for i, line := range lines {
-		for j, cell := range line {
-			fmt.Fprintf(&out, "| %-*s ", widths[j], cell)
-		}
-		out.WriteString("|\n")
-		if i == 0 {
-			out.WriteString(strings.Repeat("| --- ", len(widths)) + "|\n")
-		}
-	}
-	return out.String()
+	return report.Aligned(lines)
 }
