@@ -55,6 +55,29 @@ func TestFence(t *testing.T) {
 	}})
 }
 
+// TestReturnIsSettledWhenCorrected lets a monitor cut a node whose session has ended, and the session come back: the agent
+// calls that settled when it has corrected what the monitor wrote, and not before.
+func TestReturnIsSettledWhenCorrected(t *testing.T) {
+	onBoth(t, map[string]func(*testing.T, *env){"cut": func(t *testing.T, e *env) {
+		w := newFenceWorld(t, e)
+		defer w.end()
+		for range 20 {
+			w.take(fenceStep{what: "succeed"})
+			w.take(fenceStep{what: "lose session"})
+			w.take(fenceStep{what: "cut"})
+			w.take(fenceStep{what: "get session"}) // and waits until it is settled
+			for k, want := range w.wants {
+				if got := e.state(k); got != want {
+					t.Fatalf("%s is settled and %s, want %s", k.ID, got, want)
+				}
+			}
+		}
+		if len(w.faults) > 0 {
+			t.Fatal(strings.Join(w.faults, "\n"))
+		}
+	}})
+}
+
 type fenceStep struct {
 	what      string
 	who, pick int

@@ -55,6 +55,7 @@ type Writer struct {
 	synced   bool          // etcd answered the last call
 	moved    chan struct{} // closed at the next acknowledgement
 	stopping bool          // the node's record says so
+	back     bool          // the node's key has been put where none of this session was; only Run's goroutine changes it
 
 	auditEvery time.Duration
 	claimed    atomic.Bool
@@ -64,7 +65,6 @@ type Writer struct {
 	owned bool   // what stood in etcd has been adopted
 	rev   int64  // ModRevision of the owner record as last known
 	seq   uint64 // sequence of our last acknowledged transaction, 0 before the first
-	back  bool   // the node's key has been put where none of this session was
 
 	clearing bool            // an earlier agent projected for Traefik, and this one does not
 	sweeps   map[string]bool // services to be swept
@@ -138,7 +138,7 @@ func (w *Writer) Settled() bool {
 	return w.settledLocked()
 }
 
-func (w *Writer) settledLocked() bool { return w.synced && w.keys.due() == 0 }
+func (w *Writer) settledLocked() bool { return w.synced && !w.back && w.keys.due() == 0 }
 
 // Wait returns when etcd holds all that is wanted, or ctx's error.
 func (w *Writer) Wait(ctx context.Context) error {
@@ -267,16 +267,22 @@ func (w *Writer) hold(ctx context.Context, adopt func(context.Context, []Found) 
 // not, the monitor may have written; from then on it cannot.
 func (w *Writer) lookBack(ctx context.Context) error {
 	for w.back {
-		w.back = false
 		if err := w.audit(ctx); err != nil {
-			w.back = true
 			return err
 		}
+		w.lookedBack()
 		if err := w.flush(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (w *Writer) lookedBack() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.back = false
+	w.announceLocked()
 }
 
 // flush writes until nothing differs, and then cleans up.
