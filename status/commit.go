@@ -110,7 +110,7 @@ func (w *Writer) acknowledge(b batch, rev int64) {
 			w.keys.sort(e)
 			continue
 		}
-		w.back = w.back || wr.lease != 0 && (e.rev == 0 || wr.lease != e.hasLease)
+		w.back = w.back || wr.lease != 0 && e.key == w.store.keys.node(w.id.Node) && (e.rev == 0 || wr.lease != e.hasLease)
 		e.rev, e.has, e.hasLease = rev, wr.plain, wr.lease
 		w.keys.sort(e)
 		w.metrics.published(now.Sub(wr.detected))
@@ -129,7 +129,8 @@ func (w *Writer) outcomeUnknown(b batch) {
 	}
 }
 
-// leaseLost leaves the node's key alone until a new session sets it again.
+// leaseLost leaves what hung on a session that has ended alone until it is set
+// again.
 func (w *Writer) leaseLost(b batch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -140,7 +141,7 @@ func (w *Writer) leaseLost(b batch) {
 		}
 	}
 	w.announceLocked()
-	w.log.Info("the node's session ended before its record was written")
+	w.log.Info("the node's session ended before what hangs on it was written")
 }
 
 func (w *Writer) ownerKey() string { return w.store.keys.owner(w.id.Node) }

@@ -103,8 +103,8 @@ const (
 )
 
 // pick returns the entries of the next transaction, and how many wait, these
-// included: bad news first, then what has waited longest. Values that hang on a lease go alone, because a lease
-// that is gone fails the whole transaction; and each service loses one server at a time.
+// included: bad news first, then what has waited longest. Values that hang on a lease go with others of that
+// lease alone, because a lease that is gone fails the whole transaction; and each service loses one server at a time.
 func (v *inventory) pick() ([]*entry, int) {
 	var due []*entry
 	for e := range v.waiting {
@@ -120,7 +120,7 @@ func (v *inventory) pick() ([]*entry, int) {
 	for _, e := range due {
 		size += len(e.plain) + len(e.key)
 		operations += e.operations()
-		if operations > maxOperations || len(picked) > 0 && (size > maxBytes || (e.lease != 0) != (picked[0].lease != 0)) {
+		if operations > maxOperations || len(picked) > 0 && (size > maxBytes || e.lease != picked[0].lease) {
 			break
 		}
 		if service := e.removesFrom(); service != "" {

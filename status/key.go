@@ -37,6 +37,7 @@ func (l layout) node(n string) string    { return l.nodes() + n }
 func (l layout) owners() string          { return l.prefix + "/agent/" }
 func (l layout) owner(n string) string   { return l.owners() + n }
 func (l layout) active() string          { return l.prefix + "/selfmon/active" }
+func (l layout) canary(n string) string  { return l.prefix + "/canary/" + n }
 func (l layout) silences() string        { return l.prefix + "/selfmon/silent/" }
 func (l layout) silence(n string) string { return l.silences() + n }
 func (l layout) service(app, entrypoint string) string {
