@@ -50,6 +50,7 @@ type Agent struct {
 	log     *zap.Logger
 	metrics *Metrics
 	calls   chan func()
+	others  map[string]func(healthcheck.Result) // who else is under care, by ID
 
 	// Of Run's goroutine alone.
 	lives   map[string]*life          // by container ID
@@ -73,10 +74,14 @@ func New(cfg Config, events <-chan watcher.Event, checks Checks, publish Publish
 	drains.Stop()
 	return &Agent{
 		cfg: cfg, events: events, checks: checks, publish: publish, parser: parser, memory: memory, log: log, metrics: metrics,
-		calls: make(chan func()), drains: drains, wishes: newWishes(),
+		calls: make(chan func()), others: map[string]func(healthcheck.Result){}, drains: drains, wishes: newWishes(),
 		lives: map[string]*life{}, prior: map[string][]status.Found{}, gone: map[string]time.Time{}, unseen: map[*life]bool{},
 	}
 }
+
+// Divert has the verdicts on id, which is no container's, told to take, on Run's
+// goroutine. It has to be called before Run.
+func (a *Agent) Divert(id string, take func(healthcheck.Result)) { a.others[id] = take }
 
 // Run orders everything until ctx ends, then returns nil. Statuses stay in etcd
 // as they are.
@@ -180,6 +185,14 @@ func (a *Agent) event(e watcher.Event) {
 
 // verdict acts on what a probe found out, if it still concerns anybody.
 func (a *Agent) verdict(r healthcheck.Result) {
+	why := unfit(r)
+	if take, ok := a.others[r.ID]; ok {
+		if why != "" {
+			a.metrics.dropped.WithLabelValues(why).Inc()
+		}
+		take(r)
+		return
+	}
 	l, ok := a.lives[r.ID]
 	if !ok || l.epoch != r.Epoch {
 		a.metrics.dropped.WithLabelValues("stale").Inc()
@@ -187,12 +200,8 @@ func (a *Agent) verdict(r healthcheck.Result) {
 	}
 	l.asked = true
 	defer a.advanceFirstPass()
-	switch {
-	case r.Void && r.Verdict.Reason == healthcheck.ReasonAgent:
-		a.doubt(l, r, "own_fault")
-		return
-	case r.Void:
-		a.doubt(l, r, "starved")
+	if why != "" {
+		a.doubt(l, r, why)
 		return
 	}
 	l.remember(r, "")
@@ -202,6 +211,18 @@ func (a *Agent) verdict(r healthcheck.Result) {
 	}
 	l.verified = r.At
 	a.transit(l, r.At, func() { l.judge(r.Verdict, r.At) })
+}
+
+// unfit says why the agent was not fit to measure, "" if it was.
+func unfit(r healthcheck.Result) string {
+	switch {
+	case !r.Void:
+		return ""
+	case r.Verdict.Reason == healthcheck.ReasonAgent:
+		return "own_fault"
+	default:
+		return "starved"
+	}
 }
 
 func (a *Agent) doubt(l *life, r healthcheck.Result, why string) {

@@ -31,7 +31,8 @@ type rig struct {
 	memory *trail.Trail
 	reg    *prometheus.Registry
 	logs   *observer.ObservedLogs
-	told   bool // of operators' wishes
+	told   bool                 // of operators' wishes
+	aside  []healthcheck.Result // of "canary"
 }
 
 func checkConfig() healthcheck.Config {
@@ -56,6 +57,7 @@ func newRig(t *testing.T, cfg agent.Config) *rig {
 		reg:    prometheus.NewPedanticRegistry(),
 	}
 	r.agent = agent.New(cfg, r.events, r.checks, r.etcd, healthcheck.NewParser(checkConfig()), r.memory, zap.New(core), agent.NewMetrics(r.reg))
+	r.agent.Divert("canary", func(res healthcheck.Result) { r.aside = append(r.aside, res) })
 	go func() { _ = r.agent.Run(t.Context()) }()
 	return r
 }

@@ -189,6 +189,28 @@ func TestVoidVerdictsAreDroppedAndCounted(t *testing.T) {
 	})
 }
 
+// TestDivertedVerdicts are told to whom they are for, and leave no other trace than that the agent was not fit.
+func TestDivertedVerdicts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := openRig(t)
+		r.result(healthcheck.Result{ID: "canary", Verdict: healthcheck.Verdict{Pass: true}})
+		r.result(healthcheck.Result{ID: "canary", Void: true, Verdict: healthcheck.Verdict{Reason: "timeout"}})
+		if len(r.aside) != 2 || !r.aside[0].Verdict.Pass || !r.aside[1].Void {
+			t.Errorf("told %+v", r.aside)
+		}
+		r.says()
+		r.counts("eru_agent_verdicts_dropped_total", `
+			eru_agent_verdicts_dropped_total{why="own_fault"} 0
+			eru_agent_verdicts_dropped_total{why="stale"} 0
+			eru_agent_verdicts_dropped_total{why="starved"} 1
+		`)
+		r.counts("eru_agent_transitions_total", "")
+		if list, err := r.agent.Containers(t.Context()); err != nil || len(list) > 0 {
+			t.Errorf("containers are %v, %v", list, err)
+		}
+	})
+}
+
 func TestExitWordsOfKernelAndDocker(t *testing.T) {
 	for name, tt := range map[string]struct {
 		exit   watcher.Exit
