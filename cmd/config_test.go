@@ -21,6 +21,7 @@ func badConfigs() map[string][]string {
 		path        = "a path of [A-Za-z0-9._-] parts, as /eru"
 		endpoints   = "a list of host:port or URLs, as [10.0.0.1:2379]"
 		interval    = "a duration from healthcheck.min_interval to 1h, as 5s"
+		canary      = "0s, or a duration of 10s or more and of twice healthcheck.interval, as 1m"
 		projections = "a list of traefik and skydns, each at most once"
 		former      = "a key of the former Eru agent, to be taken out: "
 		noCore      = former + "this agent writes to etcd itself and does not speak to Eru core"
@@ -92,12 +93,15 @@ func badConfigs() map[string][]string {
 			`26:10: log.level: got "loud", want debug, info, warn or error`,
 			`27:11: log.format: got "xml", want text or json`,
 		},
-		"interval_below_least": {`3:13: healthcheck.interval: got "500ms", want ` + interval},
-		"unknown_projection":   {`1:14: projections: got "[traefik,envoy]", want ` + projections},
-		"projection_twice":     {`1:14: projections: got "[skydns,skydns]", want ` + projections},
-		"projection_for_list":  {`1:14: projections: got "traefik", want ` + projections},
-		"empty_list":           {`2:14: etcd.endpoints: got "[]", want ` + endpoints},
-		"port_too_high":        {`2:9: api.addr: got "127.0.0.1:65536", want host:port, as 127.0.0.1:12345`},
+		"interval_below_least":   {`3:13: healthcheck.interval: got "500ms", want ` + interval},
+		"canary_too_often":       {`2:13: canary.interval: got "9s", want ` + canary},
+		"canary_before_verdict":  {`4:13: canary.interval: got "1m0s", want ` + canary},
+		"canary_without_session": {`4:13: canary.interval: got "1m0s", want 0s beside selfmon.enabled: false, because its key hangs on the node's session`},
+		"unknown_projection":     {`1:14: projections: got "[traefik,envoy]", want ` + projections},
+		"projection_twice":       {`1:14: projections: got "[skydns,skydns]", want ` + projections},
+		"projection_for_list":    {`1:14: projections: got "traefik", want ` + projections},
+		"empty_list":             {`2:14: etcd.endpoints: got "[]", want ` + endpoints},
+		"port_too_high":          {`2:9: api.addr: got "127.0.0.1:65536", want host:port, as 127.0.0.1:12345`},
 
 		"cert_without_key":       {`3:11: etcd.tls.key: want a key beside etcd.tls.cert, and a certificate beside the key`},
 		"key_without_cert":       {`3:10: docker.tls.key: got "client.key", want a key beside docker.tls.cert, and a certificate beside the key`},

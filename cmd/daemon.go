@@ -36,6 +36,10 @@ func (d *daemon) run(asked context.Context, l *loader, hangup <-chan os.Signal) 
 	parts.Go(func() error { return d.selfmon.KeepSession(ctx) })
 	parts.Go(func() error { return d.monitor.Run(ctx) })
 	parts.Go(func() error { return d.selfmon.Serve(ctx, d.listener) })
+	if d.canary != nil {
+		parts.Go(func() error { return d.target.Serve(ctx) })
+		parts.Go(func() error { return d.canary.Run(ctx) })
+	}
 	parts.Go(func() error { return systemd.Watchdog(ctx, d.selfmon.Alive) })
 	parts.Go(func() error { d.announce(ctx); return nil })
 	parts.Go(func() error { d.reloads(ctx, l, hangup); return nil })

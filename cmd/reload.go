@@ -64,6 +64,9 @@ func (d *daemon) take(ctx context.Context, cfg *config) error {
 	_ = d.level.UnmarshalText([]byte(cfg.log.Level)) // checked when it was loaded
 	d.health.Store(&cfg.health)
 	d.runner.Configure(cfg.health)
+	if d.canary != nil {
+		_ = d.canary.Care(healthcheck.NewParser(cfg.health)) // its labels are as they were at the start
+	}
 	return d.agent.Reparse(ctx, healthcheck.NewParser(cfg.health, d.probers...))
 }
 

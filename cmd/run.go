@@ -20,6 +20,7 @@ import (
 	"github.com/projecteru2/eru-agent/cmd/cli"
 	"github.com/projecteru2/eru-agent/healthcheck"
 	"github.com/projecteru2/eru-agent/selfmon"
+	"github.com/projecteru2/eru-agent/selfmon/canary"
 	"github.com/projecteru2/eru-agent/selfmon/monitor"
 	"github.com/projecteru2/eru-agent/status"
 	"github.com/projecteru2/eru-agent/trail"
@@ -70,6 +71,8 @@ type daemon struct {
 	agent    *agent.Agent
 	selfmon  *selfmon.Selfmon
 	monitor  *monitor.Monitor
+	target   *canary.Listener // nil without a canary
+	canary   *canary.Canary   // nil for none
 }
 
 func runAgent(ctx context.Context, l *loader, cfg *config, probers []healthcheck.Prober) error {
@@ -106,8 +109,9 @@ func (d *daemon) make() error {
 	if d.listener, err = net.Listen("tcp", cfg.api.addr); err != nil {
 		return fmt.Errorf("listening on api.addr %q: %w; is another agent running here?", cfg.api.addr, err)
 	}
-	d.assemble(prometheus.NewRegistry())
-	return nil
+	reg := prometheus.NewRegistry()
+	d.assemble(reg)
+	return d.makeCanary(reg)
 }
 
 // assemble wires the parts: events and verdicts flow into the agent, what etcd
@@ -121,6 +125,10 @@ func (d *daemon) assemble(reg *prometheus.Registry) {
 	d.writer = status.NewWriter(d.store, me, log.Named("etcd"), writerMetrics(reg), cfg.projected()...)
 	memory := trail.New()
 	d.writer.Tell(func(t status.Taken) {
+		if t.Canary {
+			d.canary.Published(t.Step, t.At)
+			return
+		}
 		memory.Published(t.Key.ID, t.Step, trail.Publication{At: t.At, Revision: t.Revision, Deleted: t.Deleted})
 	})
 	d.agent = agent.New(
@@ -140,6 +148,20 @@ func (d *daemon) assemble(reg *prometheus.Registry) {
 		},
 		healthcheck.NewParser(cfg.health, d.probers...), log.Named("monitor"), monitor.NewMetrics(reg))
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), cli.ReadBuild().Info("eru_agent_build_info"), d.lost)
+}
+
+// makeCanary makes the canary, if there is to be one.
+func (d *daemon) makeCanary(reg *prometheus.Registry) error {
+	if d.cfg.canary == 0 {
+		return nil
+	}
+	var err error
+	if d.target, err = canary.Listen(); err != nil {
+		return err
+	}
+	d.canary = canary.New(d.cfg.node, d.cfg.canary, d.target, d.runner, d.writer, d.store, d.selfmon, d.log.Named("canary"), reg)
+	d.agent.Divert(canary.ID, d.canary.Judge)
+	return d.canary.Care(healthcheck.NewParser(d.cfg.health))
 }
 
 func (c *config) identity() status.Identity {

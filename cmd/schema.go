@@ -38,7 +38,8 @@ type config struct {
 		hostPorts   []string
 		control     []string
 	}
-	api struct {
+	canary time.Duration
+	api    struct {
 		addr      string
 		webConfig string
 		pprof     bool
@@ -59,6 +60,7 @@ func (c *config) flags() *pflag.FlagSet {
 	f.StringSliceVar(&c.projections, "projections", nil, "`programs` that read etcd in their own words and are written for, too: traefik, skydns (CoreDNS)")
 	c.healthFlags(f)
 	c.selfFlags(f)
+	f.DurationVar(&c.canary, "canary.interval", 0, "at which a target inside the agent flips, to measure when that is known, in etcd, and told to readers; 0s is never, 1m is sensible")
 	f.StringVar(&c.api.addr, "api.addr", "127.0.0.1:12345", "`host:port` of /metrics, /healthz, /readyz, /status")
 	f.StringVar(&c.api.webConfig, "api.web_config", "", "`file` of the Prometheus web-config convention: TLS and basic auth of that port")
 	f.BoolVar(&c.api.pprof, "api.pprof", false, "serve /debug/pprof on that port")
@@ -103,7 +105,7 @@ type rule = settings.Rule[config]
 // rules are what a flag's type does not say already.
 func rules() []rule {
 	return slices.Concat(nodeRules(), settings.EtcdRules(func(c *config) *settings.Etcd { return &c.etcd }), healthRules(), selfRules(),
-		[]rule{{Key: "api.addr", Want: "host:port, as 127.0.0.1:12345", OK: func(c *config) bool { return settings.ValidHostPort(c.api.addr) }}},
+		canaryRules(), []rule{{Key: "api.addr", Want: "host:port, as 127.0.0.1:12345", OK: func(c *config) bool { return settings.ValidHostPort(c.api.addr) }}},
 		settings.LogRules(func(c *config) *settings.Log { return &c.log }))
 }
 
@@ -142,6 +144,20 @@ func selfRules() []rule {
 		{Key: "selfmon.forget_after", Want: "0s or a duration of 1h or more, as 720h", OK: func(c *config) bool { return c.self.forgetAfter == 0 || c.self.forgetAfter >= time.Hour }},
 		{Key: "selfmon.host_ports", Want: "a list of ports from 1 to 65535, as [22, 1]", OK: func(c *config) bool { return len(c.hostPorts()) == len(c.self.hostPorts) && len(c.self.hostPorts) > 0 }},
 		{Key: "selfmon.control", Want: "a list of ip:port, as [10.0.0.1:22]", OK: func(c *config) bool { return len(places(c.self.control)) == len(c.self.control) }},
+	}
+}
+
+// leastCanary is the least interval of the canary.
+const leastCanary = 10 * time.Second
+
+func canaryRules() []rule {
+	return []rule{
+		{Key: "canary.interval", Want: "0s, or a duration of 10s or more and of twice healthcheck.interval, as 1m", OK: func(c *config) bool {
+			return c.canary == 0 || c.canary >= max(leastCanary, 2*c.health.Interval)
+		}},
+		{Key: "canary.interval", Want: "0s beside selfmon.enabled: false, because its key hangs on the node's session", OK: func(c *config) bool {
+			return c.canary == 0 || c.self.enabled
+		}},
 	}
 }
 

@@ -31,7 +31,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	etcd := etcdtest.StartProcess(t)
 	n := r.Node(t, etcd)
-	a := n.Start()
+	a := n.Start("--canary.interval", "10s")
 	a.AwaitReady()
 	w := &world{t: t, agent: a.API()}
 	for range 2 {

@@ -37,6 +37,7 @@ func TestReloadCommand(t *testing.T) {
 	write(`pod: other
 log: {level: debug}
 healthcheck: {interval: 4s, timeout: 1s, start_interval: 300ms, retry_interval: 900ms, min_interval: 200ms, grid: 50ms, concurrency: 9}
+canary: {interval: 1m}
 `)
 	out, errs, code = reload()
 	// The agent has flags for interval and retry_interval, which go over the file.
@@ -47,6 +48,7 @@ taken    healthcheck.grid: 100ms -> 50ms
 taken    healthcheck.concurrency: 256 -> 9
 taken    log.level: info -> debug
 restart  pod: "" -> other
+restart  canary.interval: 0s -> 1m0s
 `
 	if code != 0 || out != want {
 		t.Errorf("every key: %d, %s\n%swant\n%s", code, errs, out, want)
