@@ -48,7 +48,7 @@ func newRoot() *cobra.Command {
 			Use: "run", Short: "Run etcd and the agent, and show the live status table until Ctrl-C", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return run(c.Context(), o) },
 		},
-		newDemo(&o), newDocs(), newMan(),
+		newDemo(&o), newDocs(), newMan(), newImage(),
 	)
 	return root
 }

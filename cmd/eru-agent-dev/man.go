@@ -25,12 +25,9 @@ func newMan() *cobra.Command {
 
 // writeManuals dates the pages as the commit is dated, so that the same commit makes the same pages.
 func writeManuals(dir string, b cli.Build) error {
-	date := time.Unix(0, 0).UTC()
-	if b.Date != "" {
-		var err error
-		if date, err = time.Parse(time.RFC3339, b.Date); err != nil {
-			return fmt.Errorf("reading the date of commit %q: %w", b.Commit, err)
-		}
+	date, err := committed(b)
+	if err != nil {
+		return err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // documentation is for everybody to read
 		return fmt.Errorf("making a place for manuals: %w", err)
@@ -42,4 +39,16 @@ func writeManuals(dir string, b cli.Build) error {
 		}
 	}
 	return nil
+}
+
+// committed is when what was built was committed; if that is not known, it is one time, too.
+func committed(b cli.Build) (time.Time, error) {
+	if b.Date == "" {
+		return time.Unix(0, 0).UTC(), nil
+	}
+	date, err := time.Parse(time.RFC3339, b.Date)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading the date of commit %q: %w", b.Commit, err)
+	}
+	return date, nil
 }
