@@ -50,7 +50,7 @@ func (k *keeper) watchDeath(id string, pid int) fate {
 	}
 	if !k.saidNoWord {
 		k.saidNoWord = true
-		k.log.Warn("no pidfd for a container; where there is none, its end is taken from Docker's events, some 80 ms later", zap.String("container", id), zap.Error(err))
+		k.log.Warn("no pidfd for a container; where there is none, its end is taken from Docker's events, some 80 ms later; an agent in a container needs the host's PID namespace", zap.String("container", id), zap.Error(err))
 	}
 	return fateUnknown
 }
