@@ -104,6 +104,9 @@ func byState(e Evidence) (Advice, bool) {
 		if reason == status.ReasonTooLarge {
 			return advice(detail, "publish fewer ports or networks")
 		}
+		if reason == string(healthcheck.ReasonCapability) {
+			return advice("it is to be asked from inside, and the agent may not: "+detail, "give the agent what it needs, and restart it; or take the label eru.health.via off, and create the container anew")
+		}
 		return advice("a label cannot be understood: "+detail, "mend that label and create the container anew; until then it is never healthy")
 	case status.StatePaused:
 		return advice("it is paused by Docker", "let it go on: docker unpause %s", e.Word)

@@ -69,6 +69,7 @@ func TestOf(t *testing.T) {
 		"drained, and etcd is away":   {func(e *diagnosis.Evidence) { is(e, "draining", "drain", "by ops"); e.Etcd = nil }, "by ops", "undrain web"},
 		"an invalid label":            {func(e *diagnosis.Evidence) { is(e, "invalid", "label", `a="b": want c`) }, `a="b": want c`, "mend that label"},
 		"too large":                   {func(e *diagnosis.Evidence) { is(e, "invalid", "too_large", "the status has 9 bytes") }, "9 bytes", "fewer"},
+		"barred from inside":          {func(e *diagnosis.Evidence) { is(e, "invalid", "capability", "needs CAP_SYS_ADMIN") }, "needs CAP_SYS_ADMIN", "give the agent"},
 		"paused":                      {func(e *diagnosis.Evidence) { is(e, "paused", "paused", "") }, "paused", "docker unpause web"},
 		"stopped":                     {func(e *diagnosis.Evidence) { is(e, "stopped", "exited", "exit code 1") }, "exit code 1", "docker logs"},
 		"lost":                        {func(e *diagnosis.Evidence) { is(e, "lost", "node_lost", "") }, "lost: node_lost", "the node itself"},
