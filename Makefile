@@ -26,9 +26,11 @@ READERS := e2e/readers
 # The agent's page in a real Chromium, as tests in a module of its own.
 BROWSER := e2e/browser
 
+LOAD := for archive in bin/*.image.tar; do docker load --quiet --input $$archive; done
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # setup comes before build
-.PHONY: help setup build run demo test screenshot chaos check lint vet fmt vuln bench bench-cutover bench-selfmon docs tidy install package test-package reproduce clean
+.PHONY: help setup build run demo test screenshot chaos check lint vet fmt vuln bench bench-cutover bench-selfmon docs tidy install package image compose compose-down test-package reproduce clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -129,11 +131,28 @@ install: ## install binary, unit, account and example config (after make build; 
 package: build ## make a .deb and an .rpm of eru-agent and of eru-lb in bin/
 	@VERSION='$(VERSION)' scripts/package
 
-test-package: ## install, upgrade and remove the packages on a Debian with systemd, in a container
+image: build ## make images FROM scratch of eru-agent and eru-lb in bin/, and load them into Docker
+	@VERSION='$(VERSION)' scripts/image
+	@$(LOAD)
+
+compose: build ## bring up etcd, the agent, HAProxy with eru-lb and three web servers from images that are made here (examples/compose)
+	@scripts/setup compose
+	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
+	@VERSION='$(VERSION)' scripts/image compose
+	@$(LOAD)
+	@scripts/compose up --detach
+	@curl --silent --fail --retry 30 --retry-delay 1 --retry-all-errors --output /dev/null http://127.0.0.1:$${WEB_PORT:-8080}/ || \
+		{ echo 'HAProxy has no server after half a minute: see scripts/compose logs' >&2; exit 1; }
+	@echo "up: HAProxy at http://127.0.0.1:$${WEB_PORT:-8080}/, the agent's page at http://127.0.0.1:$${AGENT_PORT:-12345}/"
+
+compose-down: ## take that down again
+	@scripts/compose down --volumes
+
+test-package: ## install, upgrade and remove the packages on a Debian with systemd, in a container; run the images and examples/compose
 	@scripts/setup package
 	go test -count=1 -timeout 15m $(ARGS) ./e2e/install
 
-reproduce: ## build the packages of what is committed twice, in different places, with nothing cached, and compare the bytes
+reproduce: ## build packages and images of what is committed twice, in different places, with nothing cached, and compare the bytes
 	scripts/reproduce
 
 clean: ## remove what was built
