@@ -1,6 +1,6 @@
 // Package install holds what is handed out against what it is for: packages are made of these sources in two versions, and
 // installed, upgraded and removed on a Debian with a real systemd, while its agent watches real containers and a witness
-// watches etcd. Nothing is skipped.
+// watches etcd; images are run as the documentation says. Nothing is skipped.
 package install
 
 import (
@@ -25,6 +25,10 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer func() { _ = os.RemoveAll(p.dir) }()
-	return rig.Main(m, &r)
+	code := rig.Main(m, &r)
+	if err := p.remove(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
 }
