@@ -3,8 +3,10 @@ package selfmon
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -51,6 +53,7 @@ type guest struct {
 	// Guarded by crowd.mu.
 	moved time.Time // when it came, asked, or was last written to
 	claim claim
+	late  bool // it did not read in time
 }
 
 // claim is what a guest has to say for its place.
@@ -144,13 +147,19 @@ func (g *guest) Close() error {
 	return g.Conn.Close()
 }
 
-// Write is progress. What a client sends is none before it is a request.
+// Write is progress. What a client sends is none before it is a request. Whoever
+// does not read in time is counted; the server closes the connection.
 func (g *guest) Write(b []byte) (int, error) {
 	n, err := g.Conn.Write(b)
+	late := errors.Is(err, os.ErrDeadlineExceeded)
+	g.crowd.mu.Lock()
+	defer g.crowd.mu.Unlock()
 	if n > 0 {
-		g.crowd.mu.Lock()
 		g.moved = time.Now()
-		g.crowd.mu.Unlock()
+	}
+	if late && !g.late {
+		g.late = true
+		g.crowd.cut.Inc()
 	}
 	return n, err
 }

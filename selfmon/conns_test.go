@@ -81,9 +81,9 @@ func (s *slow) end() {
 func TestAThousandSlowConnections(t *testing.T) {
 	for name, begin := range map[string]string{
 		"nothing":     "",
-		"half a head": "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ",
-		"large heads": "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: " + strings.Repeat("x", maxHead-1024),
-		"a body":      "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n",
+		"half a head": "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+		"large heads": "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + strings.Repeat("x", maxHead-1024),
+		"a body":      "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := inSession(HTTP{})
@@ -124,7 +124,7 @@ func TestWhoIsAnsweredStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fmt.Fprintf(conn, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+	if _, err := fmt.Fprintf(conn, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	in := bufio.NewReader(conn)

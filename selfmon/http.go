@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -38,10 +39,12 @@ const (
 func (s *Selfmon) Serve(ctx context.Context, l net.Listener) error {
 	l = newCrowd(l, s.cut, s.log)
 	defer func() { _ = l.Close() }()
+	machine, _ := os.Hostname() // else the node's name is its only one
 	server := &http.Server{
-		Handler: attend(s.handler(ctx)), ConnContext: introduce, ConnState: dismiss, MaxHeaderBytes: maxHead,
+		Handler: attend(named(l.Addr(), []string{machine, s.cfg.Node.Nodename}, s.handler(ctx))), ConnContext: introduce, ConnState: dismiss, MaxHeaderBytes: maxHead,
 		ReadHeaderTimeout: askWithin, ReadTimeout: answerWithin, WriteTimeout: answerWithin, IdleTimeout: time.Minute,
-		ErrorLog: slog.NewLogLogger(zapslog.NewHandler(s.log.Core()), slog.LevelDebug),
+		DisableGeneralOptionsHandler: true, // which answers "OPTIONS *" by itself
+		ErrorLog:                     slog.NewLogLogger(zapslog.NewHandler(s.log.Core()), slog.LevelDebug),
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

@@ -25,9 +25,11 @@ import (
 )
 
 // serve runs r's port until the test ends, and returns its address.
-func (r *rig) serve(t *testing.T) string {
+func (r *rig) serve(t *testing.T) string { return r.serveAt(t, "127.0.0.1:0") }
+
+func (r *rig) serveAt(t *testing.T, addr string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
