@@ -67,6 +67,8 @@ type outlet struct {
 
 func (o *outlet) Lost() <-chan struct{} { return o.lost }
 
+func (o *outlet) Kinds() []string { return []string{"tired"} }
+
 func (o *outlet) Apply(ctx context.Context, services []*status.Service) error {
 	select {
 	case <-time.After(o.takes):

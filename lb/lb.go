@@ -33,6 +33,13 @@ type Confirmer interface {
 	Confirmed() <-chan []*status.Service
 }
 
+// Classifier is an Outlet that says beforehand of which kinds its errors are (their
+// method Why), so that each kind is counted from 0 on.
+type Classifier interface {
+	Outlet
+	Kinds() []string
+}
+
 // ServiceError says that one service could not be applied.
 type ServiceError struct {
 	App, Entrypoint string
@@ -54,6 +61,9 @@ func (e *Beside) Error() string { return e.Err.Error() }
 // Unwrap returns what is wrong.
 func (e *Beside) Unwrap() error { return e.Err }
 
+// whyOther is the kind of an error that has none.
+const whyOther = "other"
+
 // why is the kind of an error, one of a few words: that of its method Why, if it
 // has one.
 func why(err error) string {
@@ -61,7 +71,7 @@ func why(err error) string {
 	if errors.As(err, &kind) {
 		return kind.Why()
 	}
-	return "other"
+	return whyOther
 }
 
 // each returns the errors that err joins, itself if it joins none.

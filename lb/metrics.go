@@ -44,6 +44,12 @@ func newMetrics(l *Loop, reg prometheus.Registerer) *metrics {
 		seen:       prometheus.NewDesc("eru_lb_seen_revision", "The highest revision of etcd that was heard of.", nil, nil),
 		unreadable: prometheus.NewDesc("eru_lb_unreadable_total", "Values, keys and addresses in etcd that could not be read, by why.", []string{"why"}, nil),
 	}
+	m.errors.WithLabelValues(whyOther)
+	if c, ok := l.outlet.(Classifier); ok {
+		for _, kind := range c.Kinds() {
+			m.errors.WithLabelValues(kind)
+		}
+	}
 	reg.MustRegister(m.applies, m.errors, m.duration, m.lag, m)
 	return m
 }
@@ -101,6 +107,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 // views sums up how the Views fare.
 func (m *metrics) views() (bool, int64, map[string]uint64) {
 	synced, seen, unreadable := true, int64(0), map[string]uint64{}
+	for _, why := range status.UnreadableKinds() {
+		unreadable[why] = 0
+	}
 	for _, f := range m.loop.followed {
 		state := f.View.State()
 		synced = synced && state.Synced

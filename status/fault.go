@@ -13,6 +13,11 @@ const (
 	faultKey           = "key"           // the key is outside the layout
 )
 
+// UnreadableKinds are all keys that ViewState.Unreadable may have.
+func UnreadableKinds() []string {
+	return []string{faultJSON, faultVersion, faultSize, faultContradiction, faultAddress, faultKey}
+}
+
 // fault is something in etcd that cannot be read.
 type fault struct {
 	key      string

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/projecteru2/eru-agent/lb/haproxy"
 	"github.com/projecteru2/eru-agent/status"
 )
+
+var _ lb.Classifier = (*haproxy.Outlet)(nil)
 
 // failed checks an error of Apply: its text, its kind, and whether it is of one service alone.
 func failed(t *testing.T, err error, kind, text string, ofService bool) {
@@ -24,6 +27,8 @@ func failed(t *testing.T, err error, kind, text string, ofService bool) {
 		t.Errorf("it says %q, want one line with %q", err, text)
 	case !errors.As(err, &why) || why.Why() != kind:
 		t.Errorf("it is no error of %q: %v", kind, err)
+	case !slices.Contains((*haproxy.Outlet)(nil).Kinds(), kind):
+		t.Errorf("kind %q is not counted from the start", kind)
 	case errors.As(err, &of) != ofService:
 		t.Errorf("of a service: %t, want %t: %v", !ofService, ofService, err)
 	}

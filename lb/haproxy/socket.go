@@ -41,6 +41,11 @@ const (
 	whyFile    = "file"    // the state file cannot be written
 )
 
+// Kinds implements lb.Classifier.
+func (o *Outlet) Kinds() []string {
+	return []string{whySocket, whyRights, whyBackend, whySlots, whyAnswer, whyRefused, whyFile}
+}
+
 // fault is what went wrong with HAProxy.
 type fault struct {
 	why string

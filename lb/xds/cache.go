@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"slices"
+
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -35,11 +37,14 @@ func newResources(prefix string, endpoints *cache.LinearCache, all []lb.Route) c
 
 // served is the type itself if it is one of those that are served, else "".
 func served(typeURL string) string {
-	switch typeURL {
-	case resource.EndpointType, resource.ClusterType, resource.RouteType, resource.ListenerType:
+	if slices.Contains(servedTypes(), typeURL) {
 		return typeURL
 	}
 	return ""
+}
+
+func servedTypes() []string {
+	return []string{resource.EndpointType, resource.ClusterType, resource.RouteType, resource.ListenerType}
 }
 
 // patient lets a client wait until there is something for it.

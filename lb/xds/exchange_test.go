@@ -119,8 +119,10 @@ func TestARefusalIsCountedNamedOnceAndNotRepeated(t *testing.T) {
 					}
 					s.close()
 				}
-				want := fmt.Sprintf("# HELP eru_lb_xds_refused_total Answers that a client of xDS refused (NACK), by type of resource.\n"+
-					"# TYPE eru_lb_xds_refused_total counter\neru_lb_xds_refused_total{type=%q} 2\n", short)
+				want := "# HELP eru_lb_xds_refused_total Answers that a client of xDS refused (NACK), by type of resource.\n# TYPE eru_lb_xds_refused_total counter\n"
+				for _, name := range []string{"Cluster", "ClusterLoadAssignment", "Listener", "RouteConfiguration", "other"} {
+					want += fmt.Sprintf("eru_lb_xds_refused_total{type=%q} %d\n", name, map[bool]int{name == short: 2}[true])
+				}
 				if err := testutil.CollectAndCompare(o, strings.NewReader(want), "eru_lb_xds_refused_total"); err != nil {
 					t.Error(err)
 				}

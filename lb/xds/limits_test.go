@@ -140,7 +140,14 @@ func TestMetrics(t *testing.T) {
 	s.confirm(s.answer())
 	silence(t, s)
 	text := func(streams, client string) string {
-		return `# HELP eru_lb_xds_servers_left_out Servers that would be used and do not publish the port.
+		return `# HELP eru_lb_xds_refused_total Answers that a client of xDS refused (NACK), by type of resource.
+# TYPE eru_lb_xds_refused_total counter
+eru_lb_xds_refused_total{type="Cluster"} 0
+eru_lb_xds_refused_total{type="ClusterLoadAssignment"} 0
+eru_lb_xds_refused_total{type="Listener"} 0
+eru_lb_xds_refused_total{type="RouteConfiguration"} 0
+eru_lb_xds_refused_total{type="other"} 0
+# HELP eru_lb_xds_servers_left_out Servers that would be used and do not publish the port.
 # TYPE eru_lb_xds_servers_left_out gauge
 eru_lb_xds_servers_left_out{backend="shop-web"} 0
 # HELP eru_lb_xds_streams Streams of clients of xDS.

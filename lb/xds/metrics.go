@@ -15,7 +15,7 @@ type counts struct {
 }
 
 func newCounts() counts {
-	return counts{
+	c := counts{
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eru_lb_xds_refused_total", Help: "Answers that a client of xDS refused (NACK), by type of resource.",
 		}, []string{"type"}),
@@ -26,6 +26,10 @@ func newCounts() counts {
 			Name: "eru_lb_xds_turned_away_total", Help: "Streams that were refused because there were as many as there may be.",
 		}),
 	}
+	for _, typeURL := range append(servedTypes(), "") {
+		c.refused.WithLabelValues(short(typeURL)) // counted from 0 on
+	}
+	return c
 }
 
 // short is the name of a type of resource; those that are not served share one,
