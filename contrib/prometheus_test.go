@@ -166,7 +166,7 @@ func (p prometheus) knows(t *testing.T, board dashboard) {
 // that a program is not well.
 func (p prometheus) judges(t *testing.T) {
 	var due, wrong = []string{"EruLbNotApplied", "EruLbServiceEmpty", "EruLbUnreadable", "EruLbXDSRefused"},
-		[]string{"EruAgentDown", "EruAgentsAbsent", "EruAgentNotInEtcd", "EruAgentPublishStuck", "EruAgentCanaryMissed", "EruContainersInvalid", "EruNobodyElected", "EruMonitorGuard", "EruLbDown", "EruLbProxyLost", "EruLbWithoutEtcd", "EruLbPanic"}
+		[]string{"EruAgentDown", "EruAgentsAbsent", "EruAgentNotInEtcd", "EruAgentNotReady", "EruAgentPublishStuck", "EruAgentCanaryMissed", "EruContainersInvalid", "EruNobodyElected", "EruMonitorGuard", "EruLbDown", "EruLbProxyLost", "EruLbWithoutEtcd", "EruLbPanic"}
 	for _, a := range alarms(t) {
 		if _, err := p.query(a.Expr); err != nil {
 			t.Errorf("%s: %v", a.Alert, err)

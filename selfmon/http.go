@@ -75,7 +75,7 @@ func (q quiet) Enabled(_ context.Context, level slog.Level) bool { return level 
 // handler answers; what is followed ends with ctx.
 func (s *Selfmon) handler(ctx context.Context) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
+	mux.Handle("GET /metrics", s.measured(promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry})))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Alive(r.Context()), "alive") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Ready(r.Context()), "ready") })
 	mux.HandleFunc("GET /status", s.serveStatus)
@@ -87,6 +87,21 @@ func (s *Selfmon) handler(ctx context.Context) http.Handler {
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
 	return limited(mux)
+}
+
+// measured brings what has to be asked for to its metric before each scrape.
+func (s *Selfmon) measured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ready := 0.0
+		if s.Ready(r.Context()) == nil {
+			ready = 1
+		}
+		if r.Context().Err() != nil {
+			return // which says nothing of the agent
+		}
+		s.ready.Set(ready)
+		next.ServeHTTP(w, r)
+	})
 }
 
 // answer writes one line: 200 and well, or 503 and why not.

@@ -130,6 +130,19 @@ func TestMetricsAreThoseOfTheRegistry(t *testing.T) {
 	}
 }
 
+func TestReadyIsMeasured(t *testing.T) {
+	r := inSession(HTTP{})
+	for _, tt := range []struct {
+		flowing bool
+		want    string
+	}{{true, "eru_agent_ready 1\n"}, {false, "eru_agent_ready 0\n"}, {true, "eru_agent_ready 1\n"}} {
+		r.flowing = tt.flowing
+		if _, body, _ := r.ask("GET", "/metrics"); !strings.Contains(body, tt.want) {
+			t.Errorf("want %q in\n%s", tt.want, body)
+		}
+	}
+}
+
 // hostile is what a container may be called, and say.
 const hostile = `"><script>alert(1)</script>`
 

@@ -56,6 +56,7 @@ type Selfmon struct {
 	log      *zap.Logger
 	registry *prometheus.Registry
 	cut      prometheus.Counter // connections to the port
+	ready    prometheus.Gauge   // as of the last scrape
 	session  *session
 	reloads  *reloads
 	written  atomic.Bool // etcd has taken all of the first pass
@@ -71,8 +72,9 @@ func New(cfg Config, agent Agent, flowing func() bool, sessions Sessions, keys K
 		cut: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eru_agent_http_connections_cut_total", Help: "Connections to the agent's port that were closed because others needed their place, or because nobody read the answer.",
 		}),
+		ready: prometheus.NewGauge(prometheus.GaugeOpts{Name: "eru_agent_ready", Help: "1 if /readyz says yes, 0 if not."}),
 	}
-	reg.MustRegister(s.cut)
+	reg.MustRegister(s.cut, s.ready)
 	return s
 }
 
