@@ -1,0 +1,159 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/projecteru2/eru-agent/e2e/rig"
+	"github.com/projecteru2/eru-agent/status/etcdtest"
+)
+
+// What docs/operating.md says that the port costs an agent at most.
+const (
+	mostPlaces = 256
+	mostMemory = 64 << 20
+)
+
+// TestAThousandSlowClients keeps a thousand connections to a real agent's port open that get nothing done, while it is asked
+// for its figures and its verdicts are awaited. It may have few descriptors.
+func TestAThousandSlowClients(t *testing.T) {
+	t.Parallel()
+	n := r.Node(t, etcdtest.Start(t))
+	a := n.StartAs("", limited(mostPlaces+128)).AwaitReady() // the unit grants 16384
+	c := n.Run("shop", rig.HTTP)
+	c.Await("healthy")
+	for _, path := range []string{"/", "/metrics", "/status"} {
+		answers(t, a, path)
+	}
+	before, most := measure(t, a), consumption{}
+	stop := crowd(t, a.API(), 1000)
+	rig.Await(t, "a thousand clients to be cut", func() error {
+		cut, err := a.Metric("eru_agent_http_connections_cut_total")
+		if err == nil && cut < 1000 {
+			err = fmt.Errorf("%.0f were cut", cut)
+		}
+		return err
+	})
+	for _, turn := range []struct{ mode, state string }{{"500", "unhealthy"}, {"ok", "healthy"}} {
+		c.Behave(turn.mode)
+		c.Await(turn.state)
+		for _, path := range []string{"/healthz", "/readyz", "/", "/explain?container=" + c.ID} {
+			answers(t, a, path)
+		}
+		now := measure(t, a)
+		most = consumption{max(most.memory, now.memory), max(most.open, now.open)}
+	}
+	t.Logf("memory %.1f MiB before, %.1f at most; descriptors %.0f before, %.0f at most", before.memory/(1<<20), most.memory/(1<<20), before.open, most.open)
+	if grown := most.memory - before.memory; grown > mostMemory {
+		t.Errorf("memory has grown by %.0f KiB, at most %d are said", grown/1024, mostMemory>>10)
+	}
+	if most.open < mostPlaces {
+		t.Errorf("%.0f descriptors are open: the places were not taken, and nothing is shown", most.open)
+	}
+	stop()
+	rig.Await(t, "the descriptors to be given back", func() error {
+		now := measure(t, a)
+		if now.open > before.open+8 { // probes under way
+			return fmt.Errorf("%.0f are open, %.0f were", now.open, before.open)
+		}
+		return nil
+	})
+	if strings.Contains(a.Err.String(), "too many open files") {
+		t.Error("it lacked descriptors")
+	}
+}
+
+// limited has the agent start with so many descriptors.
+func limited(most int) func(*exec.Cmd) {
+	return func(c *exec.Cmd) {
+		c.Args = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, most), c.Path}, c.Args[1:]...)
+		c.Path = "/bin/sh"
+	}
+}
+
+func answers(t *testing.T, a *rig.Agent, path string) {
+	t.Helper()
+	if code, body, err := a.Get(path); err != nil || code != http.StatusOK || body == "" {
+		t.Errorf("%s: %d, %v", path, code, err)
+	}
+}
+
+// consumption is what an agent has of its node, as it says itself.
+type consumption struct{ memory, open float64 }
+
+func measure(t *testing.T, a *rig.Agent) consumption {
+	t.Helper()
+	memory, err := a.Metric("process_resident_memory_bytes")
+	open, err2 := a.Metric("process_open_fds")
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	return consumption{memory, open}
+}
+
+// crowd connects n clients that come again when they are cut, and returns what ends them.
+func crowd(t *testing.T, addr string, n int) func() {
+	t.Helper()
+	const ask = " HTTP/1.1\r\nHost: localhost\r\n"
+	slow := []string{
+		"", // and then a byte at a time, which is no request
+		"GET /metrics" + ask + "X-Slow: ",
+		"GET /metrics" + ask + "X-Slow: " + strings.Repeat("x", 15<<10),
+	}
+	deaf := []string{ // to what is answered
+		strings.Repeat("GET /metrics"+ask+"\r\n", 200),
+		"GET /events" + ask + "\r\n",
+	}
+	manners := slices.Concat(slices.Repeat(slow, 32), slices.Repeat(deaf, 2))
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				dawdle(ctx, addr, manners[i%len(manners)])
+				pause(ctx)
+			}
+		})
+	}
+	end := sync.OnceFunc(func() { cancel(); all.Wait() })
+	t.Cleanup(end)
+	return end
+}
+
+// dawdle sends what begins a request and then a byte now and then, and reads nothing, until it is cut off.
+func dawdle(ctx context.Context, addr, begin string) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	_ = conn.(*net.TCPConn).SetReadBuffer(1 << 10)
+	for text := begin; ; text = "x" {
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Minute))
+		if _, err := io.WriteString(conn, text); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		if pause(ctx); ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(200 * time.Millisecond):
+	}
+}
