@@ -43,7 +43,7 @@ Exit code 0 if the container gets traffic, 1 if not.`,
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	l.AddTo(c.Flags(), "node", "docker.", "etcd.", "api.addr")
+	l.AddTo(c.Flags(), "node", "docker.", "etcd.", "api.addr", "selfmon.enabled")
 	return c
 }
 
@@ -74,7 +74,7 @@ func explain(c *cobra.Command, cfg *config, word, output string) error {
 func gather(ctx context.Context, cfg *config, word string) diagnosis.Evidence {
 	ctx, cancel := context.WithTimeout(ctx, explainWithin)
 	defer cancel()
-	e := diagnosis.Evidence{Word: word, Selected: cfg.docker.selected}
+	e := diagnosis.Evidence{Word: word, Selected: cfg.docker.selected, Alone: !cfg.self.enabled}
 	askAgent(ctx, cfg, &e)
 	askDocker(ctx, cfg, &e)
 	askEtcd(ctx, cfg, &e)

@@ -48,10 +48,19 @@ func askAgent(ctx context.Context, cfg *config, e *diagnosis.Evidence) {
 	case code == http.StatusNotFound, code == http.StatusConflict:
 		e.AgentHeard, e.AgentTrouble = true, strings.TrimSpace(string(body))
 	case code == http.StatusUnauthorized:
-		e.AgentHeard, e.AgentTrouble = true, "the agent's port wants a password (api.web_config), and explain has none"
+		guarded(e, cfg.api.addr, "wants a password", "--user NAME 'http://")
+	case code == http.StatusBadRequest && strings.Contains(string(body), "HTTPS server"): // the words of net/http
+		guarded(e, cfg.api.addr, "wants TLS", "--cacert FILE 'https://")
 	default:
 		e.AgentTrouble = fmt.Sprintf("the agent at %q answers %d: %s", cfg.api.addr, code, strings.TrimSpace(string(body)))
 	}
+}
+
+// guarded notes that the agent is there, and how a person asks it.
+func guarded(e *diagnosis.Evidence, addr, wants, curl string) {
+	e.AgentHeard, e.AgentGuarded = true, true
+	e.AgentTrouble = fmt.Sprintf("the agent's port %s (api.web_config), and explain has none; what it remembers is told to: curl %s%s/explain?container=%s'",
+		wants, curl, addr, url.QueryEscape(e.Word))
 }
 
 func askAPI(ctx context.Context, addr, path string) (int, []byte, error) {

@@ -167,7 +167,10 @@ func (p page) etcd(e diagnosis.Evidence) {
 	if t.Panic {
 		rows = append(rows, []cell{{"panic", yellow}, {text: "so much of its service fails that the last set is kept"}})
 	}
-	if t.Silent {
+	switch {
+	case t.Silent && e.Alone:
+		rows = append(rows, []cell{{text: "unwatched"}, {text: "its agent holds no session, because selfmon.enabled is false"}})
+	case t.Silent:
 		rows = append(rows, []cell{{"silent", yellow}, {text: "its node's session has ended; this is the last known"}})
 	}
 	if t.Wish != nil {

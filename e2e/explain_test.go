@@ -2,12 +2,21 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/projecteru2/eru-agent/e2e/rig"
 	"github.com/projecteru2/eru-agent/status/etcdtest"
 )
+
+// explained is what explain says of a container of the node, and its exit code.
+func explained(t *testing.T, n *rig.Node, a *rig.Agent, args ...string) (string, int) {
+	t.Helper()
+	out, errs, code := r.Exec(t, append([]string{"explain", "--node", n.Name, "--api.addr", a.API(), "--docker.endpoint", r.Docker(),
+		"--etcd.endpoints", n.Endpoint(), "--etcd.prefix", n.Prefix}, args...)...)
+	return out + errs, code
+}
 
 // TestExplain misconfigures real containers, each in one way, and holds that
 // explain names the cause.
@@ -16,25 +25,25 @@ func TestExplain(t *testing.T) {
 	n := r.Node(t, etcdtest.Start(t))
 	a := n.Start().AwaitReady()
 	explain := func(t *testing.T, args ...string) (string, int) {
-		out, errs, code := r.Exec(t, append([]string{"explain", "--node", n.Name, "--api.addr", a.API(), "--docker.endpoint", r.Docker(),
-			"--docker.select", n.Label(), "--etcd.endpoints", n.Endpoint(), "--etcd.prefix", n.Prefix}, args...)...)
-		return out + errs, code
+		return explained(t, n, a, append([]string{"--docker.select", n.Label()}, args...)...)
 	}
 	for _, test := range []struct {
-		what  string
-		flags []string
-		do    func(t *testing.T, c *rig.Container)
-		state string
-		code  int
-		says  []string
+		what   string
+		flags  []string
+		do     func(t *testing.T, c *rig.Container)
+		state  string
+		reason string
+		code   int
+		says   []string
 	}{
 		{what: "healthy", flags: []string{rig.HTTP}, state: "healthy", code: 0,
 			says: []string{"it is healthy, and proxies send to it", "ask HTTP on this port", "which is that of its network mode", "at revision ", "write ", "sends requests"}},
-		{what: "wrong port", flags: []string{"--label=eru.health.http.port=8000"}, state: "starting", code: 1, says: []string{"nobody in the container listens on it, but on 80", "mend it"}},
-		{what: "loopback alone", flags: []string{rig.HTTP, "--env=BIND=127.0.0.1"}, state: "starting", code: 1, says: []string{"listens on it at 127.0.0.1 only", "let it listen on 0.0.0.0:80"}},
-		{what: "wrong code", flags: []string{rig.HTTP, "--label=eru.health.http.path=/503"}, state: "starting", code: 1, says: []string{"503, want 200-399", "eru.health.http.codes"}},
-		{what: "timeout", flags: []string{rig.HTTP, "--env=MODE=silent", "--label=eru.health.timeout=200ms"}, state: "starting", code: 1, says: []string{"its probe fails", "eru.health.timeout"}},
+		{what: "wrong port", flags: []string{"--label=eru.health.http.port=8000"}, state: "starting", reason: "connect_refused", code: 1, says: []string{"nobody in the container listens on it, but on 80", "mend it"}},
+		{what: "loopback alone", flags: []string{rig.HTTP, "--env=BIND=127.0.0.1"}, state: "starting", reason: "connect_refused", code: 1, says: []string{"listens on it at 127.0.0.1 only", "let it listen on 0.0.0.0:80"}},
+		{what: "wrong code", flags: []string{rig.HTTP, "--label=eru.health.http.path=/503"}, state: "starting", reason: "http_code", code: 1, says: []string{"503, want 200-399", "eru.health.http.codes"}},
+		{what: "timeout", flags: []string{rig.HTTP, "--env=MODE=silent", "--label=eru.health.timeout=200ms"}, state: "starting", reason: "timeout", code: 1, says: []string{"its probe fails", "eru.health.timeout"}},
 		{what: "invalid label", flags: []string{"--label=eru.health.http.port=eighty"}, state: "invalid", code: 1, says: []string{"a label cannot be understood", "mend that label"}},
+		{what: "no network", flags: []string{rig.HTTP, "--network=none"}, state: "starting", reason: "no_address", code: 1, says: []string{"no address that this node can reach", "eru.health.via: netns"}},
 		{what: "paused", flags: []string{rig.HTTP}, do: func(t *testing.T, c *rig.Container) { c.Docker("pause") }, state: "paused", code: 1, says: []string{"docker unpause"}},
 		{what: "stopped", flags: []string{rig.HTTP}, do: func(t *testing.T, c *rig.Container) { c.Docker("kill") }, state: "stopped", code: 1, says: []string{"it does not run", "docker logs"}},
 		{what: "published where nobody listens", flags: []string{rig.HTTP, "--label=eru.publish=9"}, state: "healthy", code: 1, says: []string{"published to port 9, on which nobody listens"}},
@@ -46,8 +55,16 @@ func TestExplain(t *testing.T) {
 				c.AwaitStatus("healthy", func(s rig.Status) bool { return s.State == "healthy" })
 				test.do(t, c)
 			}
-			c.AwaitStatus(test.state, func(s rig.Status) bool {
-				return s.State == test.state && (s.State != "starting" || s.Reason != "")
+			if test.reason == "connect_refused" {
+				rig.Await(t, "it to listen where it is to", func() error {
+					if log := c.Docker("logs"); !strings.Contains(log, "port 80 ") {
+						return errors.New(log)
+					}
+					return nil
+				})
+			}
+			c.AwaitStatus(test.state+" "+test.reason, func(s rig.Status) bool {
+				return s.State == test.state && (test.reason == "" || s.Reason == test.reason)
 			})
 			out, code := explain(t, c.Name)
 			want(t, "exit code", code, test.code)
@@ -81,6 +98,14 @@ func TestExplain(t *testing.T) {
 	})
 	t.Run("no label", func(t *testing.T) {
 		c := n.In(t).Run("plain")
+		if out, code := explained(t, n, a, c.Name); code != 1 || !strings.Contains(out, "it has no label that selects it: neither ERU=1 nor any eru.health.") {
+			t.Errorf("%d: %s", code, out)
+		}
+		c = n.In(t).Run("misspelt", "--label=eru.heatlh.http.port=80")
+		if out, code := explained(t, n, a, c.Name); code != 1 || !strings.Contains(out, `spell the label "eru.heatlh.http.port"`) {
+			t.Errorf("%d: %s", code, out)
+		}
+		c = n.In(t).Run("other")
 		if out, code := explain(t, "--docker.select", "nobody.has.it", c.Name); code != 1 || !strings.Contains(out, "docker.select (") {
 			t.Errorf("%d: %s", code, out)
 		}

@@ -16,9 +16,11 @@ import (
 type Evidence struct {
 	Word     string   `json:"asked"` // as it was asked for
 	Selected []string `json:"-"`     // docker.select, nil for the default rule
+	Alone    bool     `json:"-"`     // the agent holds no session: selfmon.enabled is false
 
 	Agent        *trail.Container `json:"agent"` // nil: it knows of none, or was not heard
 	AgentHeard   bool             `json:"agent_heard"`
+	AgentGuarded bool             `json:"agent_guarded,omitempty"` // it was heard, and tells nothing without TLS or a password
 	AgentTrouble string           `json:"agent_trouble,omitempty"`
 
 	Docker        *Sight `json:"docker"` // nil: it could not be asked

@@ -34,6 +34,8 @@ func unknown(e Evidence) (Advice, bool) {
 	switch {
 	case e.Docker != nil && !e.Docker.Exists && (e.Agent == nil || !e.Agent.Removed.IsZero()):
 		return advice("Docker on this node does not know it", "look for it with: docker ps --all; eru-agent status shows on which node each container is")
+	case e.Docker == nil && e.Agent == nil && e.AgentHeard && !e.AgentGuarded:
+		return advice("the agent knows none of that name, and Docker cannot be asked: "+e.DockerTrouble, "see that Docker answers at docker.endpoint, and ask again")
 	case e.Docker == nil && e.Agent == nil && (e.Etcd == nil || !e.Etcd.Exists):
 		return advice("nobody could be asked about it", "%s", cmp.Or(e.DockerTrouble, e.AgentTrouble, e.EtcdTrouble))
 	}
@@ -73,7 +75,11 @@ func noAgent(e Evidence) (Advice, bool) {
 	if e.AgentHeard {
 		return none()
 	}
-	return advice("no agent answers here: "+e.AgentTrouble, "start it (systemctl start eru-agent), or say where it answers with --api.addr; until then what stands in etcd is the last known")
+	do := "start it (systemctl start eru-agent), or say where it answers with --api.addr"
+	if e.Etcd != nil {
+		do += "; until then what stands in etcd is the last known"
+	}
+	return advice("no agent answers here: "+e.AgentTrouble, "%s", do)
 }
 
 func drained(e Evidence) (Advice, bool) {
@@ -180,16 +186,31 @@ func byReason(e Evidence) (Advice, bool) {
 		string(healthcheck.ReasonHTTPProtocol): "see whether that port speaks HTTP, or needs eru.health.http.scheme=https",
 		string(healthcheck.ReasonTLS):          "give it a certificate that this node trusts, or set eru.health.http.tls.skip_verify=true",
 		string(healthcheck.ReasonReset):        "see in its log why it closes the connection; a port that speaks TLS needs eru.health.http.scheme=https",
-		string(healthcheck.ReasonUnreachable):  "look at the container's network: another one may be named by eru.health.network",
-		"no_address":                           "connect it to a network that this node reaches, and name that by eru.health.network",
+		string(healthcheck.ReasonUnreachable):  "look at the container's network: another one may be named by eru.health.network, or it may be asked from inside (eru.health.via: netns)",
+		"no_address":                           withoutAddress(detail),
 	}[reason]
 	return advice("its probe fails: "+detail, "%s", cmp.Or(do, "look into its log: docker logs --tail 50 "+e.Word))
+}
+
+// withoutAddress is what to do by the words of package watcher.
+func withoutAddress(detail string) string {
+	switch {
+	case strings.Contains(detail, "whose network it shares"):
+		return "start the container whose network it shares"
+	case strings.Contains(detail, "no address that this node can reach"):
+		return "have it asked from inside: eru.health.via: netns (healthcheck.netns has to be on); or connect it to a network that this node reaches"
+	}
+	return "connect it to a network that this node reaches, and name that by eru.health.network"
 }
 
 // unsaid is healthy to the agent, and not in etcd.
 func unsaid(e Evidence) (Advice, bool) {
 	state, _, _ := e.state()
 	switch {
+	case state == "" && e.AgentGuarded && e.Etcd == nil:
+		return advice("etcd cannot be asked ("+e.EtcdTrouble+"), and the agent's port is guarded (api.web_config)", "%s", e.AgentTrouble)
+	case state == "" && e.AgentGuarded:
+		return advice("etcd has no status of it, and the agent's port is guarded (api.web_config)", "%s", e.AgentTrouble)
 	case state == "":
 		return advice("the agent has not seen it yet", "ask again in a second")
 	case e.Etcd == nil:
@@ -215,7 +236,7 @@ func unused(e Evidence) (Advice, bool) {
 
 // unheard is of use, but by an agent's word that is not there any more.
 func unheard(e Evidence) (Advice, bool) {
-	if !e.Etcd.Silent {
+	if !e.Etcd.Silent || e.Alone {
 		return none()
 	}
 	return advice("it is healthy as far as is known, but its node's session in etcd has ended", "look at /readyz of the agent on that node")

@@ -44,18 +44,28 @@ func TestOf(t *testing.T) {
 		spoil     func(*diagnosis.Evidence)
 		cause, do string // are in it
 	}{
-		"nobody could be asked":   {func(e *diagnosis.Evidence) { *e = diagnosis.Evidence{DockerTrouble: "no socket"} }, "nobody could be asked", "no socket"},
-		"Docker does not know it": {func(e *diagnosis.Evidence) { e.Docker.Exists, e.Agent = false, nil }, "Docker on this node does not know it", "docker ps"},
-		"it was removed":          {func(e *diagnosis.Evidence) { e.Docker.Exists, e.Agent.Removed = false, time.Now() }, "does not know it", "docker ps"},
-		"never started":           {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Created = false, true }, "never started", "docker start web"},
-		"ended":                   {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Exit.Code = false, 3 }, "exit code 3", "docker logs"},
-		"out of memory":           {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Exit.OOM = false, true }, "want of memory", "more memory"},
-		"no label":                {func(e *diagnosis.Evidence) { e.Docker.Ours, e.Agent = false, nil }, "no label that selects it", "eru.health.http.port=80"},
+		"nobody could be asked":                    {func(e *diagnosis.Evidence) { *e = diagnosis.Evidence{DockerTrouble: "no socket"} }, "nobody could be asked", "no socket"},
+		"the agent knows none, and Docker is away": {func(e *diagnosis.Evidence) { e.Docker, e.DockerTrouble, e.Agent = nil, "no socket", nil }, "Docker cannot be asked: no socket", "docker.endpoint"},
+		"Docker does not know it":                  {func(e *diagnosis.Evidence) { e.Docker.Exists, e.Agent = false, nil }, "Docker on this node does not know it", "docker ps"},
+		"it was removed":                           {func(e *diagnosis.Evidence) { e.Docker.Exists, e.Agent.Removed = false, time.Now() }, "does not know it", "docker ps"},
+		"never started":                            {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Created = false, true }, "never started", "docker start web"},
+		"ended":                                    {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Exit.Code = false, 3 }, "exit code 3", "docker logs"},
+		"out of memory":                            {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Exit.OOM = false, true }, "want of memory", "more memory"},
+		"no label":                                 {func(e *diagnosis.Evidence) { e.Docker.Ours, e.Agent = false, nil }, "no label that selects it", "eru.health.http.port=80"},
 		"a label misspelt": {func(e *diagnosis.Evidence) {
 			e.Docker.Ours, e.Agent, e.Docker.Container.Labels = false, nil, map[string]string{"eru.heatlh.http.port": "80"}
 		}, "no label of it selects it", `"eru.heatlh.http.port"`},
 		"docker.select": {func(e *diagnosis.Evidence) { e.Docker.Ours, e.Agent, e.Selected = false, nil, []string{"a=b"} }, "docker.select (a=b)", "reload"},
 		"no agent":      {func(e *diagnosis.Evidence) { e.AgentHeard, e.Agent, e.AgentTrouble = false, nil, "connection refused" }, "no agent answers here: connection refused", "systemctl start"},
+		"no agent, and etcd is away": {func(e *diagnosis.Evidence) {
+			e.AgentHeard, e.Agent, e.AgentTrouble, e.Etcd = false, nil, "connection refused", nil
+		}, "no agent answers here", "--api.addr"},
+		"a guarded port, and etcd has none": {func(e *diagnosis.Evidence) {
+			e.Agent, e.AgentGuarded, e.AgentTrouble, e.Etcd.Exists = nil, true, "curl it", false
+		}, "etcd has no status of it, and the agent's port is guarded", "curl it"},
+		"a guarded port, and etcd is away": {func(e *diagnosis.Evidence) {
+			e.Agent, e.AgentGuarded, e.AgentTrouble, e.Etcd, e.EtcdTrouble = nil, true, "curl it", nil, "no route"
+		}, "etcd cannot be asked (no route), and the agent's port is guarded", "curl it"},
 		"not seen yet":  {func(e *diagnosis.Evidence) { e.Agent = nil; e.Etcd.Exists = false }, "has not seen it yet", "ask again"},
 		"a stop signal": {func(e *diagnosis.Evidence) { is(e, "draining", "stop_signal", "SIGTERM") }, "asked to stop (SIGTERM)", "wait"},
 		"drained": {func(e *diagnosis.Evidence) {
@@ -81,6 +91,13 @@ func TestOf(t *testing.T) {
 		"timeout":                     {func(e *diagnosis.Evidence) { is(e, "unhealthy", "timeout", "http :80/: no answer in time") }, "no answer in time", "eru.health.timeout"},
 		"code":                        {func(e *diagnosis.Evidence) { is(e, "unhealthy", "http_code", "http :80/: 500, want 200-399") }, "500, want", "eru.health.http.codes"},
 		"no address":                  {func(e *diagnosis.Evidence) { is(e, "starting", "no_address", "none") }, "none", "eru.health.network"},
+		"no network": {func(e *diagnosis.Evidence) {
+			is(e, "starting", "no_address", `network mode "none": the container has no address that this node can reach`)
+		}, `mode "none"`, "eru.health.via: netns"},
+		"the network of one that ended": {func(e *diagnosis.Evidence) {
+			is(e, "starting", "no_address", "container 0123, whose network it shares, does not run")
+		}, "does not run", "start the container"},
+		"unreachable":                 {func(e *diagnosis.Evidence) { is(e, "starting", "unreachable", "tcp :80: no route to host") }, "no route", "eru.health.via: netns"},
 		"a word of a prober":          {func(e *diagnosis.Evidence) { is(e, "unhealthy", "answer", "no") }, "its probe fails: no", "docker logs"},
 		"starting":                    {func(e *diagnosis.Evidence) { is(e, "starting", "", "") }, "has not passed a probe yet", "wait"},
 		"etcd is away":                {func(e *diagnosis.Evidence) { e.Etcd, e.EtcdTrouble = nil, "no route" }, "etcd cannot be asked: no route", "reached"},
@@ -96,7 +113,16 @@ func TestOf(t *testing.T) {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
-	if a := diagnosis.Of(well()); !a.Well || a.Do != "" {
-		t.Errorf("one that is well: %+v", a)
+	for name, spoil := range map[string]func(*diagnosis.Evidence){
+		"well":                  func(*diagnosis.Evidence) {},
+		"Docker is away":        func(e *diagnosis.Evidence) { e.Docker, e.DockerTrouble = nil, "no socket" },
+		"a guarded port":        func(e *diagnosis.Evidence) { e.Agent, e.AgentGuarded = nil, true },
+		"no session is desired": func(e *diagnosis.Evidence) { e.Etcd.Silent, e.Alone = true, true },
+	} {
+		e := well()
+		spoil(&e)
+		if a := diagnosis.Of(e); !a.Well || a.Do != "" {
+			t.Errorf("%s: %+v", name, a)
+		}
 	}
 }
