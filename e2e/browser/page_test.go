@@ -58,6 +58,7 @@ func TestPage(t *testing.T) {
 	t.Run("fits a telephone", w.testTelephone)
 	t.Run("by day and by night", w.testColours)
 	t.Run("takes nothing for markup", w.testMarkup)
+	t.Run("is not read by another site", w.testStranger)
 	t.Run("what it does wrong is seen", w.testWatch)
 }
 
@@ -208,4 +209,18 @@ func contains(lines []string, text string) error {
 		return fmt.Errorf("there is only %q", lines)
 	}
 	return nil
+}
+
+// testStranger opens a page of a site whose name resolves to this machine: it gets nothing of the node to read.
+func (w *world) testStranger(t *testing.T) {
+	b := open(t, w.chrome, w.agent)
+	_, port, _ := strings.Cut(b.host, ":")
+	b.host = strange + ":" + port
+	b.do(chromedp.Navigate("http://" + b.host + "/status"))
+	if text := ask[string](b, "document.body.innerText"); !strings.Contains(text, "this port does not go by") || strings.Contains(text, w.Name) {
+		t.Errorf("it reads:\n%s", text)
+	}
+	if at := ask[string](b, "location.host"); at != b.host {
+		t.Errorf("it is at %s", at)
+	}
 }

@@ -18,10 +18,14 @@ import (
 	"github.com/projecteru2/eru-agent/e2e/rig"
 )
 
+// strange is a name of somebody else's that resolves to this machine.
+const strange = "evil.example"
+
 // start starts a Chromium that ends with the test.
 func start(t *testing.T) context.Context {
 	t.Helper()
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()))
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("host-resolver-rules", "MAP "+strange+" 127.0.0.1"))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	browser, cancel := chromedp.NewContext(ctx)
