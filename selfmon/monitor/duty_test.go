@@ -73,6 +73,34 @@ func TestEveryStateOnALivingHost(t *testing.T) {
 	}
 }
 
+// A container that only its own host can ask shares that host's fate, and keeps its last status as long as the host answers.
+func TestOnlyItsHostCanAsk(t *testing.T) {
+	for name, tt := range map[string]struct{ via, addr string }{
+		"on no network":                         {"netns", "127.0.0.1"},
+		"on an internal network":                {"netns", "172.30.0.2"},
+		"on an internal network, by both sides": {"both", "172.30.0.2"},
+		"on macvlan, which leads here":          {"netns", "10.9.9.9"},
+	} {
+		for _, state := range []status.State{status.StateHealthy, status.StateUnhealthy, status.StateStarting} {
+			t.Run(name+" "+string(state), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b := newBubble(t, 4, monitor.Config{})
+					b.described(b.container(3, "c", state, 0), tt.via, netip.MustParseAddr(tt.addr))
+					b.die(false, 3)
+					elapse(10 * time.Minute)
+					b.says()
+					if asked := b.checks.probed(); len(asked) != 0 {
+						t.Errorf("probed from elsewhere: %v", asked)
+					}
+					b.net.set(func() { b.net.dead[host(3)] = true })
+					elapse(time.Minute)
+					b.says("n3/c lost node_lost")
+				})
+			})
+		}
+	}
+}
+
 // A time-out may be the host's end, or this host's own: that is asked first.
 func TestATimeoutIsLookedInto(t *testing.T) {
 	timeout := healthcheck.Verdict{Reason: healthcheck.ReasonTimeout}

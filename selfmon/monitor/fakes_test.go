@@ -164,6 +164,21 @@ func (b *bubble) container(i int, id string, state status.State, port uint16) st
 	return k
 }
 
+// described has a container's agent say how it is asked at an address by itself.
+func (b *bubble) described(k status.Key, via string, addr netip.Addr) {
+	b.t.Helper()
+	c, err := healthcheck.NewParser(healthcheck.Config{Interval: time.Second, Timeout: time.Second, MinInterval: time.Second, Netns: true}).
+		Parse(map[string]string{"eru.health.http.port": "80", "eru.health.via": via})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.etcd.set(func() {
+		e := b.etcd.holds[k]
+		e.Status.Check = c.Describe(addr, func(port uint16) netip.AddrPort { return netip.AddrPortFrom(addr, port) })
+		b.etcd.holds[k] = e
+	})
+}
+
 // die ends a node's session, of its agent alone or with its host.
 func (b *bubble) die(withHost bool, nodes ...int) {
 	for _, i := range nodes {
