@@ -84,8 +84,8 @@ func (v *View) Run(ctx context.Context) error {
 	return nil
 }
 
-// Changed receives after something has changed; what was not received is not
-// heaped up.
+// Changed receives after a service has changed, or whether etcd is followed; what
+// was not received is not heaped up.
 func (v *View) Changed() <-chan struct{} { return v.changed }
 
 // Services returns all services by name. A service that has not changed is the
