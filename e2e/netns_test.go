@@ -96,16 +96,16 @@ func ip(t *testing.T, args ...string) {
 	}
 }
 
-// within runs ip in the network namespace of a container.
-func within(t *testing.T, c *rig.Container, args ...string) {
+// within runs a program in the network namespace of a container.
+func within(t *testing.T, c *rig.Container, program ...string) {
 	t.Helper()
 	pid := c.Docker("inspect", "--format", "{{.State.Pid}}")
-	if out, err := exec.Command("nsenter", append([]string{"--net=/proc/" + pid + "/ns/net", "ip"}, args...)...).CombinedOutput(); err != nil {
-		t.Fatalf("ip %s in %s: %v: %s", strings.Join(args, " "), c.Name, err, out)
+	if out, err := exec.Command("nsenter", append([]string{"--net=/proc/" + pid + "/ns/net"}, program...)...).CombinedOutput(); err != nil {
+		t.Fatalf("%s in %s: %v: %s", strings.Join(program, " "), c.Name, err, out)
 	}
 }
 
-// TestBothSides breaks the network of a container that lives, and then the container.
+// TestBothSides breaks the application of a container, its network, and both.
 func TestBothSides(t *testing.T) {
 	t.Parallel()
 	n := r.Node(t, etcdtest.Start(t))
@@ -113,23 +113,38 @@ func TestBothSides(t *testing.T) {
 	network := n.Network("both")
 	c := n.Run("both", "--network="+network, rig.HTTP, viaBoth, "--label=eru.health.timeout=500ms")
 	c.Await("healthy")
+	because := func(reason, detail string) {
+		t.Helper()
+		s := c.AwaitStatus("reason "+reason, func(s rig.Status) bool { return s.State == "unhealthy" && s.Reason == reason })
+		if !strings.Contains(s.Detail, detail) {
+			t.Errorf("reason %s, detail %q, want %q", reason, s.Detail, detail)
+		}
+	}
+	const fromHost = "http :80/: it passes inside, but from the host: "
 
 	c.Behave("code=503")
-	s := c.Await("unhealthy")
-	want(t, "reason of an application that fails", s.Reason, "http_code")
-	if !strings.Contains(s.Detail, "inside: 503") {
-		t.Errorf("detail %q", s.Detail)
-	}
+	because("http_code", "inside: 503")
+	c.Behave("refuse")
+	because("connect_refused", "inside: connecting: connection refused")
 	c.Behave("ok")
 	c.Await("healthy")
 
-	within(t, c, "link", "set", "eth0", "down")
-	s = c.Await("unhealthy")
-	want(t, "reason of a cable that was pulled", s.Reason, "network")
-	if !strings.Contains(s.Detail, "http :80/: it passes inside, but from the host: ") {
-		t.Errorf("detail %q", s.Detail)
+	within(t, c, "ip", "link", "set", "eth0", "down")
+	because("network", fromHost)
+	within(t, c, "ip", "link", "set", "eth0", "up")
+	c.Await("healthy")
+
+	firewall := func(verb string) { // that says nothing; the control server stays in reach
+		t.Helper()
+		within(t, c, "iptables", verb, "INPUT", "-i", "eth0", "-p", "tcp", "--dport", "80", "-j", "DROP")
 	}
-	within(t, c, "link", "set", "eth0", "up")
+	firewall("--append")
+	because("network", fromHost+"timeout: ")
+	c.Behave("refuse")
+	because("connect_refused", "inside: connecting: connection refused") // the application is to be mended first
+	c.Behave("ok")
+	because("network", fromHost+"timeout: ")
+	firewall("--delete")
 	c.Await("healthy")
 }
 
@@ -143,23 +158,33 @@ func TestAddressInOtherHands(t *testing.T) {
 		return n.Run("victim", "--network="+network, rig.HTTP, via, "--label=eru.health.timeout=500ms")
 	}
 	inside, outside := victim(viaNetns), victim("--label=eru.health.via=host")
-	addresses := map[*rig.Container]string{}
-	for _, c := range []*rig.Container{inside, outside} {
-		c.Await("healthy")
-		addresses[c] = c.Address(network)
-	}
 	thief := n.Run("thief", "--network="+network, rig.HTTP)
 	thief.Await("healthy")
-	for c, address := range addresses {
-		within(t, c, "addr", "flush", "dev", "eth0")
-		within(t, thief, "addr", "add", address+"/16", "dev", "eth0")
+	for _, c := range []*rig.Container{inside, outside} {
+		c.Await("healthy")
+		address := c.Address(network) + "/16"
+		within(t, c, "ip", "addr", "flush", "dev", "eth0")
+		within(t, thief, "ip", "addr", "add", address, "dev", "eth0")
+		ip(t, "neigh", "flush", "to", c.Address(network)) // else this host finds it out seconds later
 	}
-	s := inside.Await("unhealthy")
-	if s.Reason != "unreachable" && s.Reason != "timeout" {
-		t.Errorf("reason %q, detail %q", s.Reason, s.Detail)
-	}
-	// From the host the thief answers for it, sooner or later: what the other vantage is for.
+	inside.Await("unhealthy")
+	// From the host the thief answers for it: what the other vantage is for.
+	thief.Behave("code=503")
+	outside.AwaitStatus("the thief's answer", func(s rig.Status) bool { return s.Reason == "http_code" })
+	thief.Behave("ok")
 	outside.Await("healthy")
+	// Of all that the other one has heard nothing.
+	within(t, thief, "ip", "addr", "del", inside.Address(network)+"/16", "dev", "eth0")
+	within(t, inside, "ip", "addr", "add", inside.Address(network)+"/16", "dev", "eth0")
+	inside.Await("healthy")
+	if got := strings.Join(inside.Course(), " "); got != "healthy unhealthy healthy" {
+		t.Errorf("course %q", got)
+	}
+	for _, e := range inside.Events() {
+		if s := e.Status(t); s.State == "unhealthy" && s.Reason != "unreachable" && s.Reason != "timeout" {
+			t.Errorf("reason %q, detail %q", s.Reason, s.Detail)
+		}
+	}
 }
 
 // TestSharedInside follows a container into the namespace of another one, which keeps it when the owner comes back with a
