@@ -32,7 +32,9 @@ func belongs(pid int, id string) bool {
 // opened before it and looked at after it, so that a number which has become
 // another process's meanwhile leads nowhere. The error is fs.ErrPermission where
 // the agent lacks a capability: CAP_SYS_PTRACE.
-func (c Container) Namespace() (*os.File, error) {
+func (c Container) Namespace() (*os.File, error) { return c.namespace(belongs) }
+
+func (c Container) namespace(belongs func(pid int, id string) bool) (*os.File, error) {
 	fd, err := open(c.Pid)
 	if err != nil {
 		return nil, fmt.Errorf("opening process %d of container %.12s: %w", c.Pid, c.ID, err)
