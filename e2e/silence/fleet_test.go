@@ -27,6 +27,7 @@ type fleet struct {
 	ttl   time.Duration
 	etcd  *etcdtest.Cluster
 	far   []*network.Host // etcd's
+	spare *network.Host   // without a node
 	nodes []*node
 }
 
@@ -35,7 +36,7 @@ type node struct {
 	*rig.Node
 	fleet      *fleet
 	host       *network.Host
-	crowd      *rig.Crowd
+	crowd      *rig.Crowd // nil where containers are real
 	containers []*container
 	agent      *rig.Agent
 }
@@ -64,10 +65,10 @@ func newFleet(t *testing.T, situation string, nodes, members int, ttl time.Durat
 func newFleetOf(t *testing.T, row *row, nodes, members int, ttl time.Duration) *fleet {
 	t.Helper()
 	t.Parallel()
-	w, err := network.New(nodes + members)
+	w, err := network.New(nodes + members + 1)
 	t.Cleanup(func() { must(t, w.Close()) })
 	must(t, err)
-	f := &fleet{t: t, row: row, ttl: ttl, far: w.Hosts[nodes:]}
+	f := &fleet{t: t, row: row, ttl: ttl, far: w.Hosts[nodes : nodes+members], spare: w.Hosts[nodes+members]}
 	f.etcd = etcdtest.StartClusterOn(t, r.Etcd(t, of(rig.OldEtcd, rig.NewEtcd)), f.far, 64<<20)
 	for i, h := range w.Hosts[:nodes] {
 		f.join(i, h)
@@ -104,7 +105,7 @@ func (f *fleet) join(i int, h *network.Host) {
 	} else {
 		n.Node = f.nodes[0].Beside(n.crowd)
 	}
-	n.Flags = []string{"--node_ip", h.Address, "--api.addr", h.Address + ":0", "--etcd.session_ttl", f.ttl.String(), "--etcd.timeout", "1s", "--selfmon.grace", "2s"}
+	n.Flags = f.flags(h)
 	f.nodes = append(f.nodes, n)
 	routed := func(last int) map[string]string {
 		return map[string]string{"routed": fmt.Sprintf("10.%d.0.%d", i, last)}
@@ -117,6 +118,11 @@ func (f *fleet) join(i int, h *network.Host) {
 	n.join("unchecked", map[string]string{"ERU": "1"}, map[string]string{"bridge": "172.17.0.4"})
 	n.containers[0].seen, n.containers[1].seen = h.Address, n.containers[1].addresses[0]
 	n.containers[0].addresses = append(n.containers[0].addresses, h.Address)
+}
+
+// flags are those of an agent on a host.
+func (f *fleet) flags(h *network.Host) []string {
+	return []string{"--node_ip", h.Address, "--api.addr", h.Address + ":0", "--etcd.session_ttl", f.ttl.String(), "--etcd.timeout", "1s", "--selfmon.grace", "2s"}
 }
 
 // listen opens a port of the host.
