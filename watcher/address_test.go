@@ -225,7 +225,7 @@ func TestSharedNetwork(t *testing.T) {
 // Podman's listing has had no networks; that is no difference.
 func TestListingWithoutNetworks(t *testing.T) {
 	f := started(t, dockertest.Config{NullNetworks: true})
-	f.w.belongs = func(int, string) bool { return true }
+	f.w.belongs = anybody
 	web := f.s.Run(ours("web"))
 	f.expect(Running, web.ID)
 	f.tells()

@@ -22,7 +22,7 @@ type deaths struct {
 	}
 
 	open    func(pid int) (int, error)
-	belongs func(pid int, id string) bool
+	belongs func(pid int, id string) error
 
 	mu        sync.Mutex
 	byID      map[string]watched
@@ -72,9 +72,9 @@ func (d *deaths) watch(id string, pid int) error {
 	if err != nil {
 		return d.refusalLocked(pid, err)
 	}
-	if !d.belongs(pid, id) {
+	if err := d.belongs(pid, id); err != nil {
 		_ = unix.Close(fd)
-		return fmt.Errorf("%w for process %d: it is not of container %.12s", errNoPidfd, pid, id)
+		return fmt.Errorf("%w: %w", errNoPidfd, err)
 	}
 	err = d.control(func(epfd int) error {
 		return unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: int32(fd)})

@@ -110,7 +110,7 @@ func TestWatchedLater(t *testing.T) {
 	f.w.listEvery = 5 * time.Millisecond
 	var enough atomic.Bool
 	process := newChild(t)
-	f.w.belongs = func(pid int, _ string) bool { return pid == process.pid && enough.Load() }
+	f.w.belongs = only(func(pid int) bool { return pid == process.pid && enough.Load() })
 	web := f.s.Run(oursWith("web", process))
 	f.s.ForgetEvents()
 	f.run()

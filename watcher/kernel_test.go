@@ -9,13 +9,26 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/events"
+	"golang.org/x/sys/unix"
 
 	"github.com/projecteru2/eru-agent/watcher/dockertest"
 )
 
+// only believes some processes to be of any container.
+func only(some func(pid int) bool) func(int, string) error {
+	return func(pid int, _ string) error {
+		if !some(pid) {
+			return unix.ESRCH
+		}
+		return nil
+	}
+}
+
+func anybody(int, string) error { return nil }
+
 // believed says of the test's own children that they are of any container.
 func (f *fixture) believed() *fixture {
-	f.w.belongs = func(pid int, _ string) bool { return pid != os.Getpid() }
+	f.w.belongs = only(func(pid int) bool { return pid != os.Getpid() })
 	return f
 }
 
@@ -169,7 +182,7 @@ func deathsOf(t *testing.T) (*deaths, <-chan string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.belongs = func(int, string) bool { return true }
+	d.belongs = anybody
 	ctx, cancel := context.WithCancel(t.Context())
 	words := make(chan string, 1024)
 	var done sync.WaitGroup
@@ -271,7 +284,7 @@ func TestProcessNumberGivenAnew(t *testing.T) {
 	if err := d.watch("a", c.pid); !errors.Is(err, errGone) { // the old descriptor is not believed for a new life
 		t.Errorf("watching the same number again: %v", err)
 	}
-	d.belongs = func(int, string) bool { return false }
+	d.belongs = only(func(int) bool { return false })
 	if err := d.watch("c", newChild(t).pid); !errors.Is(err, errNoPidfd) {
 		t.Errorf("watching a process of another: %v", err)
 	}
@@ -282,11 +295,13 @@ func TestBelongs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !belongs(os.Getpid(), filepath.Base(string(b[:len(b)-1]))) {
-		t.Errorf("a process is not believed to be in its own cgroup: %q", b)
+	if err := belongs(os.Getpid(), filepath.Base(string(b[:len(b)-1]))); err != nil {
+		t.Errorf("a process is not believed to be in its own cgroup %q: %v", b, err)
 	}
-	if belongs(os.Getpid(), "0123456789abcdef") || belongs(1<<30, "0123456789abcdef") {
-		t.Error("a process is believed to be of a container that it is not of")
+	for _, pid := range []int{os.Getpid(), 1 << 30} {
+		if belongs(pid, "0123456789abcdef") == nil {
+			t.Errorf("process %d is believed to be of a container that it is not of", pid)
+		}
 	}
 }
 

@@ -60,9 +60,8 @@ func (c *child) inode(t *testing.T) uint64 {
 
 // A namespace is the container's or none, whenever its process number becomes another process's.
 func TestNamespaceOfNumberGivenAnew(t *testing.T) {
-	mine := func(int, string) bool { return true }
 	c := apart(t)
-	ns, err := Container{ID: "web", Pid: c.pid}.namespace(mine)
+	ns, err := Container{ID: "web", Pid: c.pid}.namespace(anybody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,26 +77,26 @@ func TestNamespaceOfNumberGivenAnew(t *testing.T) {
 		t.Error(err)
 	}
 
-	for when, whose := range map[string]func(c *child) (Container, func(int, string) bool){
-		"before": func(c *child) (Container, func(int, string) bool) {
+	for when, whose := range map[string]func(c *child) (Container, func(int, string) error){
+		"before": func(c *child) (Container, func(int, string) error) {
 			c.giveAnew(t)
 			return Container{ID: "0123456789abcdef", Pid: c.pid}, belongs
 		},
-		"before the owner is looked up": func(c *child) (Container, func(int, string) bool) {
-			return Container{ID: "0123456789abcdef", Pid: c.pid}, func(pid int, id string) bool {
+		"before the owner is looked up": func(c *child) (Container, func(int, string) error) {
+			return Container{ID: "0123456789abcdef", Pid: c.pid}, func(pid int, id string) error {
 				c.giveAnew(t)
 				return belongs(pid, id)
 			}
 		},
-		"after the owner was looked up": func(c *child) (Container, func(int, string) bool) {
-			return Container{ID: "web", Pid: c.pid}, func(int, string) bool {
+		"after the owner was looked up": func(c *child) (Container, func(int, string) error) {
+			return Container{ID: "web", Pid: c.pid}, func(int, string) error {
 				c.giveAnew(t)
-				return true
+				return nil
 			}
 		},
-		"not yet: it has ended": func(c *child) (Container, func(int, string) bool) {
+		"not yet: it has ended": func(c *child) (Container, func(int, string) error) {
 			c.kill()
-			return Container{ID: "web", Pid: c.pid}, mine
+			return Container{ID: "web", Pid: c.pid}, anybody
 		},
 	} {
 		t.Run(when, func(t *testing.T) {
@@ -111,6 +110,31 @@ func TestNamespaceOfNumberGivenAnew(t *testing.T) {
 				t.Errorf("%d descriptors, had %d", after, before)
 			}
 		})
+	}
+}
+
+// An agent that has no descriptor left says so, and nothing of the container.
+func TestNamespaceWithoutDescriptors(t *testing.T) {
+	c := apart(t)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	free, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0) // all below it are taken
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(free)
+	for left := range 2 { // one is the pidfd's
+		tight := unix.Rlimit{Cur: uint64(free + left), Max: limit.Max}
+		err := unix.Setrlimit(unix.RLIMIT_NOFILE, &tight)
+		ns, refused := Container{ID: "web", Pid: c.pid}.Namespace()
+		if err := errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)); err != nil {
+			t.Fatal(err)
+		}
+		if ns != nil || !errors.Is(refused, unix.EMFILE) {
+			t.Errorf("with %d descriptors: namespace %v, error %v", left, ns, refused)
+		}
 	}
 }
 

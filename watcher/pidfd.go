@@ -22,10 +22,17 @@ func open(pid int) (int, error) {
 // belongs guards against a number that is another process's: it was given anew
 // between Docker's answer and now, or Docker counts in another PID namespace
 // or on another machine. Every cgroup manager that Docker uses has the
-// container's ID in the path; a path without it proves nothing.
-func belongs(pid int, id string) bool {
+// container's ID in the path; a path without it proves nothing. The error says
+// why it is not known to be the container's: ESRCH for a number of another.
+func belongs(pid int, id string) error {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	return err == nil && strings.Contains(string(b), id)
+	if err == nil && !strings.Contains(string(b), id) {
+		err = unix.ESRCH
+	}
+	if err != nil {
+		return fmt.Errorf("process %d is not known to be of container %.12s: %w", pid, id, err)
+	}
+	return nil
 }
 
 // Namespace opens the network namespace of the container's process. The pidfd is
@@ -34,14 +41,14 @@ func belongs(pid int, id string) bool {
 // the agent lacks a capability: CAP_SYS_PTRACE.
 func (c Container) Namespace() (*os.File, error) { return c.namespace(belongs) }
 
-func (c Container) namespace(belongs func(pid int, id string) bool) (*os.File, error) {
+func (c Container) namespace(belongs func(pid int, id string) error) (*os.File, error) {
 	fd, err := open(c.Pid)
 	if err != nil {
 		return nil, fmt.Errorf("opening process %d of container %.12s: %w", c.Pid, c.ID, err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if !belongs(c.Pid, c.ID) {
-		return nil, fmt.Errorf("process %d is not of container %.12s: %w", c.Pid, c.ID, unix.ESRCH)
+	if err := belongs(c.Pid, c.ID); err != nil {
+		return nil, err
 	}
 	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", c.Pid))
 	if err != nil {

@@ -33,7 +33,7 @@ type Watcher struct {
 	listings chan listing
 
 	listEvery time.Duration
-	belongs   func(pid int, id string) bool
+	belongs   func(pid int, id string) error
 
 	connected atomic.Bool // the event stream is open
 	listOK    atomic.Bool // the last listing was answered
