@@ -126,6 +126,8 @@ func TestBothSides(t *testing.T) {
 	because("http_code", "inside: 503")
 	c.Behave("refuse")
 	because("connect_refused", "inside: connecting: connection refused")
+	c.Behave("silent")
+	because("timeout", "inside: ")
 	c.Behave("ok")
 	c.Await("healthy")
 
