@@ -39,7 +39,7 @@ func (p *process) identify() error {
 	}
 	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.pid))
 	if err != nil {
-		return fmt.Errorf("asking what process %d runs: %w; be root, or the agent's account", p.pid, err)
+		return fmt.Errorf("asking what process %d runs: %w; be root, or, if the agent has no capabilities (netns.conf), its account", p.pid, err)
 	}
 	theirs = strings.TrimSuffix(theirs, " (deleted)") // after an upgrade
 	if filepath.Base(theirs) != filepath.Base(mine) {

@@ -185,6 +185,8 @@ func (l *Loader) readFile() (map[string]setting, error) {
 	switch {
 	case optional && errors.Is(err, os.ErrNotExist):
 		return nil, nil
+	case errors.Is(err, os.ErrPermission):
+		return nil, cli.Usage(fmt.Errorf("reading the configuration: %w; be root, or let this account read the file", err))
 	case err != nil:
 		return nil, cli.Usage(fmt.Errorf("reading the configuration: %w", err))
 	}
