@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +23,7 @@ import (
 type Engine struct {
 	t      testing.TB
 	dir    string
+	before []string // what dockerd's command line begins with
 	flags  []string
 	lock   *os.File // held as long as somebody uses dir
 	shared int      // index of the shared engine's bridge, which must stay
@@ -36,6 +38,20 @@ const engines = "eru-engine-"
 // engine whose test was killed is cleared away first.
 func (r *Rig) Engine(t testing.TB, flags ...string) *Engine {
 	t.Helper()
+	return r.engine(t, nil, flags)
+}
+
+// EngineBeside is Engine with processes that count in the PID namespace of another process, as if both ran on one host. It
+// runs until the test ends: signals do not reach it.
+func (r *Rig) EngineBeside(t testing.TB, pid string, flags ...string) *Engine {
+	t.Helper()
+	// Without /run it does not find this machine's containerd, whose processes would count here.
+	return r.engine(t, []string{"nsenter", "--target", pid, "--pid", "--", "unshare", "--mount", "--propagation", "private",
+		"sh", "-c", `mount -t proc none /proc && mount -t tmpfs none /run && exec "$@"`, "sh"}, flags)
+}
+
+func (r *Rig) engine(t testing.TB, before, flags []string) *Engine {
+	t.Helper()
 	flags = append(flags, "--storage-driver", r.driver(t))
 	left, err := filepath.Glob(filepath.Join(os.TempDir(), engines+"*"))
 	for _, dir := range left {
@@ -48,6 +64,7 @@ func (r *Rig) Engine(t testing.TB, flags ...string) *Engine {
 		t.Fatal(err)
 	}
 	e, _ := engineAt(t, dir, flags)
+	e.before = before
 	t.Cleanup(e.clear)
 	if err := e.build(); err != nil {
 		t.Fatal(err)
@@ -130,13 +147,14 @@ func (e *Engine) launch() error {
 		return fmt.Errorf("making a place for an engine: %w", err)
 	}
 	defer log.Close()
-	e.daemon = exec.Command(program, append([]string{
-		"--data-root", filepath.Join(e.dir, "data"), "--exec-root", filepath.Join(e.dir, "exec"), "--pidfile", filepath.Join(e.dir, "pid"),
+	command := append(slices.Concat(e.before, []string{
+		program, "--data-root", filepath.Join(e.dir, "data"), "--exec-root", filepath.Join(e.dir, "exec"), "--pidfile", filepath.Join(e.dir, "pid"),
 		"--host", e.Address(), "--config-file", config,
 		"--containerd-namespace", e.namespace(), "--containerd-plugins-namespace", e.namespace() + "-plugins",
 		// Never "none": dockerd then removes docker0, which is the shared engine's.
 		"--bridge", e.bridge(), "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--userland-proxy=false",
-	}, e.flags...)...)
+	}), e.flags...)
+	e.daemon = exec.Command(command[0], command[1:]...)
 	e.daemon.Stdout, e.daemon.Stderr = log, log
 	e.daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
