@@ -9,6 +9,12 @@ import (
 	"github.com/projecteru2/eru-agent/status/etcdtest"
 )
 
+// settings are those of a node's agent.
+func settings(n *rig.Node, docker, api string) string {
+	return fmt.Sprintf("node: %s\nnode_ip: %s\ndocker: {endpoint: 'unix://%s', select: [%s]}\netcd: {endpoints: [%q], prefix: %s}\napi: %s\n",
+		n.Name, rig.NodeIP, docker, n.Label(), n.Endpoint(), n.Prefix, api)
+}
+
 // unchanged fails the test for each change of a status after a revision.
 func unchanged(t *testing.T, n *rig.Node, since int64) {
 	t.Helper()
@@ -50,8 +56,7 @@ func TestDebianPackage(t *testing.T) {
 	h.want("eru-agent version | cut --delimiter=' ' --fields=1-6", "eru-agent "+older+" (commit 0123456789abcdef0123456789abcdef01234567 of 2025-11-24T16:00:00Z,")
 	h.do("eru-agent check-config")
 
-	config := fmt.Sprintf("node: %s\nnode_ip: %s\ndocker: {endpoint: unix:///docker.sock, select: [%s]}\netcd: {endpoints: [%q], prefix: %s}\napi: {addr: 127.0.0.1:0}\n",
-		n.Name, rig.NodeIP, n.Label(), n.Endpoint(), n.Prefix)
+	config := settings(n, "/docker.sock", "{addr: 127.0.0.1:0}")
 	h.write("/etc/eru/agent.yaml", config)
 	h.do("eru-agent check-config")
 	h.do("systemctl enable --now eru-agent") // returns when it is ready
@@ -94,7 +99,7 @@ func TestDebianPackage(t *testing.T) {
 }
 
 // alone is the configuration of an agent whose etcd is away.
-const alone = "node: nowhere\ndocker: {endpoint: unix:///docker.sock, select: [eru.e2e=none]}\netcd: {endpoints: ['127.0.0.1:1']}\napi: {addr: 127.0.0.1:0}\n"
+var alone = "node: nowhere\ndocker: {endpoint: unix:///docker.sock, select: [eru.e2e=none]}\netcd: {endpoints: ['127.0.0.1:1']}\napi: {" + api + "}\n"
 
 // mainPID prints the agent's process, 0 if there is none.
 const mainPID = "systemctl show --property=MainPID --value eru-agent"
@@ -121,6 +126,12 @@ func TestUpgradeWithoutEtcd(t *testing.T) {
 	first := h.awaitOther("0")
 	h.install(newer, "eru-agent")
 	h.awaitOther(first)
+	rig.Await(t, "an agent that is not ready to read its file again", func() error { // systemctl reload waits until it is ready
+		if out, errs, code := h.try("eru-agent reload"); code != 0 {
+			return fmt.Errorf("exit code %d: %s%s", code, out, errs)
+		}
+		return nil
+	})
 	h.want("systemctl show --property=ActiveState --value eru-agent", "activating")
 }
 

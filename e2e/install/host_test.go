@@ -58,6 +58,9 @@ func newHost(t *testing.T) *host {
 	return h
 }
 
+// in is the host in a subtest.
+func (h *host) in(t *testing.T) *host { return &host{t: t, id: h.id} }
+
 // try runs a command line and returns what it printed, what it complained of, and its exit code.
 func (h *host) try(line string) (string, string, int) {
 	h.t.Helper()
@@ -84,6 +87,21 @@ func (h *host) want(line, want string) {
 	if out, errs, _ := h.try(line); out != want {
 		h.t.Errorf("%s: it says %q (%s), want %q", line, out, errs, want)
 	}
+}
+
+// answers runs a command line and fails the test unless it ends with a code and says a text.
+func (h *host) answers(line string, code int, text string) {
+	h.t.Helper()
+	out, errs, got := h.try(line)
+	if said := strings.TrimSpace(out + "\n" + errs); got != code || !strings.Contains(said, text) {
+		h.t.Errorf("%s: exit code %d, it says %q; want %d and %q", line, got, said, code, text)
+	}
+}
+
+// journal returns what the agent's unit has said since the last call, without single verdicts.
+func (h *host) journal() string {
+	h.t.Helper()
+	return h.do("journalctl --sync && journalctl --unit eru-agent --output cat --no-pager --cursor-file /root/read | grep --invert-match DEBUG; true")
 }
 
 // install installs the .deb of a program as a person would.
