@@ -24,7 +24,7 @@ revision of etcd, what a proxy makes of it, and the one thing to do next.
 It asks the agent at api.addr, Docker and etcd; of one that cannot be asked it says
 so, and tells what the others know. Nothing is written anywhere.
 
-Exit code 0 if the container gets traffic, 1 if not.`,
+Exit code 0 if the container is healthy and gets traffic, 1 if anything is the matter.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" {
 				return fmt.Errorf("got %d arguments, want the name or ID of one container", len(args))
