@@ -175,9 +175,10 @@ func (d *duty) swapLiving(all map[string]int64) map[string]int64 {
 	return was
 }
 
-// silent begins to look after a node whose session has ended.
+// silent begins to look after a node whose session has ended. Its own has not:
+// what is missing there, its agent is about to write.
 func (d *duty) silent(node string) {
-	if d.wards[node] != nil {
+	if node == d.cfg.Node || d.wards[node] != nil {
 		return
 	}
 	now := time.Now()

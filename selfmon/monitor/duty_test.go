@@ -286,6 +286,21 @@ func TestNodesThatDieOneByOne(t *testing.T) {
 	})
 }
 
+// An agent may be elected before its own node's key is written.
+func TestItsOwnNodeIsNotSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 4, monitor.Config{})
+		b.container(0, "c", status.StateHealthy, 8080)
+		b.die(true, 0)
+		elapse(time.Minute)
+		b.says()
+		if noted := b.etcd.text(); noted != "{}" {
+			t.Errorf("noted is %s", noted)
+		}
+		b.back(0)
+	})
+}
+
 // A new monitor does not count those that were judged before, and goes on where
 // the former one was.
 func TestTheNextMonitorGoesOn(t *testing.T) {
