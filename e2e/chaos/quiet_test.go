@@ -128,7 +128,7 @@ func differs(s rig.Status, c facts, want *want) []string {
 	return list
 }
 
-// agentKeys takes the node's own two keys out of what is left.
+// agentKeys takes what is the node's own, and no container's, out of what is left.
 func (w *world) agentKeys(left map[string]rig.Event, note func(string, ...any)) {
 	var owner struct{ Instance string }
 	var node struct {
@@ -136,10 +136,14 @@ func (w *world) agentKeys(left map[string]rig.Event, note func(string, ...any)) 
 		Alive    bool
 		Agent    struct{ Instance, State string }
 	}
-	o, n := left["agent/"+w.node.Name], left["status:node/"+w.node.Name]
+	var monitor struct{ Node string }
+	o, n, m := left["agent/"+w.node.Name], left["status:node/"+w.node.Name], left["selfmon/active"]
 	delete(left, "agent/"+w.node.Name)
 	delete(left, "status:node/"+w.node.Name)
-	_, _ = json.Unmarshal(o.Value, &owner), json.Unmarshal(n.Value, &node)
+	_, _, _ = json.Unmarshal(o.Value, &owner), json.Unmarshal(n.Value, &node), json.Unmarshal(m.Value, &monitor)
+	if monitor.Node == w.node.Name && m.Lease != 0 { // this agent is elected, or its predecessor until its session ends
+		delete(left, "selfmon/active")
+	}
 	if owner.Instance == "" || o.Lease != 0 {
 		note("the owner record is %s, lease %x", o.Value, o.Lease)
 	}
