@@ -159,7 +159,8 @@ func (i *image) layer(date time.Time) ([]byte, error) {
 		t.parents(to)
 		t.add(to, mode, content)
 	}
-	return layer.Bytes(), t.close()
+	err := t.close() // writes, too
+	return layer.Bytes(), err
 }
 
 func sum(b []byte) string {

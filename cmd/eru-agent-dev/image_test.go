@@ -75,6 +75,9 @@ func TestImage(t *testing.T) {
 	if doc.Config.User != "12345:12345" || doc.Config.Labels["org.opencontainers.image.title"] != "p" || doc.RootFS.DiffIDs[0] != "sha256:"+sum(layer) || list[0].Config != sum(config)+".json" {
 		t.Errorf("the configuration is %s", config)
 	}
+	if end := make([]byte, 1024); len(layer)%512 != 0 || !bytes.HasSuffix(layer, end) {
+		t.Errorf("the layer's %d bytes are no whole archive", len(layer))
+	}
 	files, _ := entries(t, layer)
 	const date = " 1970-01-01T00:00:00Z"
 	if want := []string{"var/ 755 0:0", "var/lib/ 755 0:0", "var/lib/p/ 755 12345:12345", "etc/ 755 0:0", "etc/p 644 0:0", "usr/ 755 0:0", "usr/bin/ 755 0:0", "usr/bin/p 755 0:0"}; strings.Join(files, "\n") != strings.Join(want, date+"\n")+date {
