@@ -46,7 +46,7 @@ func askAgent(ctx context.Context, cfg *config, e *diagnosis.Evidence) {
 		}
 		e.Agent, e.AgentHeard = &c, true
 	case code == http.StatusNotFound, code == http.StatusConflict:
-		e.AgentHeard, e.AgentTrouble = true, strings.TrimSpace(string(body))
+		e.AgentHeard, e.Ambiguous, e.AgentTrouble = true, code == http.StatusConflict, strings.TrimSpace(string(body))
 	case code == http.StatusUnauthorized:
 		guarded(e, cfg.api.addr, "wants a password", "--user NAME 'http://")
 	case code == http.StatusBadRequest && strings.Contains(string(body), "HTTPS server"): // the words of net/http

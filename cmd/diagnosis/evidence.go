@@ -21,6 +21,7 @@ type Evidence struct {
 	Agent        *trail.Container `json:"agent"` // nil: it knows of none, or was not heard
 	AgentHeard   bool             `json:"agent_heard"`
 	AgentGuarded bool             `json:"agent_guarded,omitempty"` // it was heard, and tells nothing without TLS or a password
+	Ambiguous    bool             `json:"ambiguous,omitempty"`     // to the agent the word means several containers
 	AgentTrouble string           `json:"agent_trouble,omitempty"`
 
 	Docker        *Sight `json:"docker"` // nil: it could not be asked

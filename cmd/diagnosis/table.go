@@ -34,6 +34,8 @@ func unknown(e Evidence) (Advice, bool) {
 	switch {
 	case e.Docker != nil && !e.Docker.Exists && (e.Agent == nil || !e.Agent.Removed.IsZero()):
 		return advice("Docker on this node does not know it", "look for it with: docker ps --all; eru-agent status shows on which node each container is")
+	case e.Docker == nil && e.Ambiguous:
+		return advice(e.AgentTrouble, "ask again with more of its ID, or its name")
 	case e.Docker == nil && e.Agent == nil && e.AgentHeard && !e.AgentGuarded:
 		return advice("the agent knows none of that name, and Docker cannot be asked: "+e.DockerTrouble, "see that Docker answers at docker.endpoint, and ask again")
 	case e.Docker == nil && e.Agent == nil && (e.Etcd == nil || !e.Etcd.Exists):

@@ -46,12 +46,15 @@ func TestOf(t *testing.T) {
 	}{
 		"nobody could be asked":                    {func(e *diagnosis.Evidence) { *e = diagnosis.Evidence{DockerTrouble: "no socket"} }, "nobody could be asked", "no socket"},
 		"the agent knows none, and Docker is away": {func(e *diagnosis.Evidence) { e.Docker, e.DockerTrouble, e.Agent = nil, "no socket", nil }, "Docker cannot be asked: no socket", "docker.endpoint"},
-		"Docker does not know it":                  {func(e *diagnosis.Evidence) { e.Docker.Exists, e.Agent = false, nil }, "Docker on this node does not know it", "docker ps"},
-		"it was removed":                           {func(e *diagnosis.Evidence) { e.Docker.Exists, e.Agent.Removed = false, time.Now() }, "does not know it", "docker ps"},
-		"never started":                            {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Created = false, true }, "never started", "docker start web"},
-		"ended":                                    {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Exit.Code = false, 3 }, "exit code 3", "docker logs"},
-		"out of memory":                            {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Exit.OOM = false, true }, "want of memory", "more memory"},
-		"no label":                                 {func(e *diagnosis.Evidence) { e.Docker.Ours, e.Agent = false, nil }, "no label that selects it", "eru.health.http.port=80"},
+		"several are meant, and Docker is away": {func(e *diagnosis.Evidence) {
+			e.Docker, e.DockerTrouble, e.Agent, e.Ambiguous, e.AgentTrouble = nil, "no socket", nil, true, "it means 2"
+		}, "it means 2", "more of its ID"},
+		"Docker does not know it": {func(e *diagnosis.Evidence) { e.Docker.Exists, e.Agent = false, nil }, "Docker on this node does not know it", "docker ps"},
+		"it was removed":          {func(e *diagnosis.Evidence) { e.Docker.Exists, e.Agent.Removed = false, time.Now() }, "does not know it", "docker ps"},
+		"never started":           {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Created = false, true }, "never started", "docker start web"},
+		"ended":                   {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Exit.Code = false, 3 }, "exit code 3", "docker logs"},
+		"out of memory":           {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Exit.OOM = false, true }, "want of memory", "more memory"},
+		"no label":                {func(e *diagnosis.Evidence) { e.Docker.Ours, e.Agent = false, nil }, "no label that selects it", "eru.health.http.port=80"},
 		"a label misspelt": {func(e *diagnosis.Evidence) {
 			e.Docker.Ours, e.Agent, e.Docker.Container.Labels = false, nil, map[string]string{"eru.heatlh.http.port": "80"}
 		}, "no label of it selects it", `"eru.heatlh.http.port"`},
