@@ -140,7 +140,7 @@ func (d *daemon) assemble(reg *prometheus.Registry) {
 			Instance: me.Instance, Version: me.Version, Started: me.Started, Machine: me.Machine,
 		}},
 		TTL: cfg.etcd.SessionTTL, HoldSession: cfg.self.enabled, File: d.file,
-		HTTP: selfmon.HTTP{WebConfig: cfg.api.webConfig, Pprof: cfg.api.pprof},
+		HTTP: selfmon.HTTP{Addr: cfg.api.addr, WebConfig: cfg.api.webConfig, Pprof: cfg.api.pprof},
 	}, d.agent, d.watcher.Flowing, d.store, d.writer, memory, log.Named("selfmon"), reg)
 	d.monitor = monitor.New(cfg.monitor(me), d.store, d.selfmon, monitor.NewWire(),
 		func() monitor.Checks {

@@ -19,6 +19,7 @@ import (
 
 // HTTP says how the agent's port behaves.
 type HTTP struct {
+	Addr      string // host:port that it was told to listen at; its host is a name of the port
 	WebConfig string // file of the Prometheus web-config convention: TLS, basic auth; "" for neither
 	Pprof     bool
 }
@@ -39,9 +40,10 @@ const (
 func (s *Selfmon) Serve(ctx context.Context, l net.Listener) error {
 	l = newCrowd(l, s.cut, s.log)
 	defer func() { _ = l.Close() }()
-	machine, _ := os.Hostname() // else the node's name is its only one
+	machine, _ := os.Hostname() // else it goes without that name
+	told, _, _ := net.SplitHostPort(s.cfg.HTTP.Addr)
 	server := &http.Server{
-		Handler: attend(named(l.Addr(), []string{machine, s.cfg.Node.Nodename}, s.handler(ctx))), ConnContext: introduce, ConnState: dismiss, MaxHeaderBytes: maxHead,
+		Handler: attend(named(l.Addr(), []string{told, machine, s.cfg.Node.Nodename}, s.handler(ctx))), ConnContext: introduce, ConnState: dismiss, MaxHeaderBytes: maxHead,
 		ReadHeaderTimeout: askWithin, ReadTimeout: answerWithin, WriteTimeout: answerWithin, IdleTimeout: time.Minute,
 		DisableGeneralOptionsHandler: true, // which answers "OPTIONS *" by itself
 		ErrorLog:                     slog.NewLogLogger(zapslog.NewHandler(s.log.Core()), slog.LevelDebug),

@@ -11,7 +11,7 @@ import (
 
 // A page of another site that has its own name resolve to 127.0.0.1 reads nothing.
 func TestNamesOfOthersAreRefused(t *testing.T) {
-	addr := inSession(HTTP{}).serve(t)
+	addr := inSession(HTTP{Addr: "node7.example.com:12345"}).serve(t)
 	machine, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
@@ -19,7 +19,7 @@ func TestNamesOfOthersAreRefused(t *testing.T) {
 	for host, want := range map[string]int{
 		addr: 200, "127.0.0.1": 200, "[::1]:12345": 200, "[::1]": 200, "10.0.0.7:80": 200, "[fe80::1%25eth0]:1": 200,
 		"localhost": 200, "LocalHost:12345": 200, "localhost.": 200, "node7.localhost:8080": 200,
-		"n1": 200, "N1:12345": 200, machine + ":12345": 200, "": 200,
+		"n1": 200, "N1:12345": 200, machine + ":12345": 200, "": 200, "node7.example.com": 200, "Node7.Example.Com.:80": 200,
 		"evil.example": 421, "evil.example:12345": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421,
 		"n1.evil.example": 421, "notlocalhost": 421, "1.2.3": 421, "[evil.example]": 421,
 	} {

@@ -70,7 +70,7 @@ func New(cfg Config, agent Agent, flowing func() bool, sessions Sessions, keys K
 		cfg: cfg, agent: agent, flowing: flowing, sessions: sessions, keys: keys, memory: memory, log: log, registry: reg,
 		session: newSession(reg), reloads: newReloads(reg),
 		cut: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "eru_agent_http_connections_cut_total", Help: "Connections to the agent's port that were closed because others needed their place, or because nobody read the answer.",
+			Name: "eru_agent_http_connections_cut_total", Help: "Connections to the agent's port that were closed because others needed their place, or because the answer was not taken in time.",
 		}),
 		ready: prometheus.NewGauge(prometheus.GaugeOpts{Name: "eru_agent_ready", Help: "1 if /readyz says yes, 0 if not."}),
 	}
