@@ -21,7 +21,7 @@ func badConfigs() map[string][]string {
 		path        = "a path of [A-Za-z0-9._-] parts, as /eru"
 		endpoints   = "a list of host:port or URLs, as [10.0.0.1:2379]"
 		interval    = "a duration from healthcheck.min_interval to 1h, as 5s"
-		canary      = "0s, or a duration of 10s or more and of twice healthcheck.interval, as 1m"
+		canary      = "0s, or a duration from 10s to 2m of at least twice healthcheck.interval, as 1m"
 		projections = "a list of traefik and skydns, each at most once"
 		former      = "a key of the former Eru agent, to be taken out: "
 		noCore      = former + "this agent writes to etcd itself and does not speak to Eru core"

@@ -147,13 +147,13 @@ func selfRules() []rule {
 	}
 }
 
-// leastCanary is the least interval of the canary.
-const leastCanary = 10 * time.Second
+// The canary's interval; several have to fit into what the alarm in contrib looks back on.
+const leastCanary, mostCanary = 10 * time.Second, 2 * time.Minute
 
 func canaryRules() []rule {
 	return []rule{
-		{Key: "canary.interval", Want: "0s, or a duration of 10s or more and of twice healthcheck.interval, as 1m", OK: func(c *config) bool {
-			return c.canary == 0 || c.canary >= max(leastCanary, 2*c.health.Interval)
+		{Key: "canary.interval", Want: "0s, or a duration from 10s to 2m of at least twice healthcheck.interval, as 1m", OK: func(c *config) bool {
+			return c.canary == 0 || c.canary >= max(leastCanary, 2*c.health.Interval) && c.canary <= mostCanary
 		}},
 		{Key: "canary.interval", Want: "0s beside selfmon.enabled: false, because its key hangs on the node's session", OK: func(c *config) bool {
 			return c.canary == 0 || c.self.enabled
