@@ -57,8 +57,11 @@ func (s *Store) followCanary(ctx context.Context, node string, next int64, tell 
 			return max(next, resp.CompactRevision)
 		}
 		well()
-		next = max(next, resp.Header.Revision+1)
+		if next == 0 { // it is the first word: from here on
+			next = resp.Header.Revision + 1
+		}
 		for _, ev := range resp.Events {
+			next = ev.Kv.ModRevision + 1
 			var c Canary
 			if json.Unmarshal(ev.Kv.Value, &c) == nil { // else it is nobody's that is waited for
 				tell(c)

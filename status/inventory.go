@@ -103,7 +103,7 @@ const (
 )
 
 // pick returns the entries of the next transaction, and how many wait, these
-// included: bad news first, then what has waited longest. Values that hang on a lease go with others of that
+// included: bad news first, then what hangs on a lease, then what has waited longest. Values that hang on a lease go with others of that
 // lease alone, because a lease that is gone fails the whole transaction; and each service loses one server at a time.
 func (v *inventory) pick() ([]*entry, int) {
 	var due []*entry
