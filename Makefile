@@ -26,7 +26,7 @@ READERS := e2e/readers
 # The agent's page in a real Chromium, as tests in a module of its own.
 BROWSER := e2e/browser
 
-LOAD := for archive in bin/*.image.tar; do docker load --quiet --input $$archive; done
+LOAD := for archive in bin/*.image.tar; do docker load --quiet --input $$archive || exit 1; done
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # setup comes before build
@@ -44,7 +44,7 @@ build: ## build bin/eru-agent and bin/eru-lb, and what the demonstration needs
 run: setup build ## set the machine up and run the agent on its containers, with an etcd of its own
 	bin/eru-agent-dev run $(ARGS)
 
-demo: build ## show a container's life from start to kill, with times, and that no request through a HAProxy fails, in under a minute
+demo: setup build ## show a container's life from start to kill, with times, and that no request through a HAProxy fails, in under a minute
 	@scripts/setup demo
 	bin/eru-agent-dev demo $(ARGS)
 
@@ -135,7 +135,7 @@ image: build ## make images FROM scratch of eru-agent and eru-lb in bin/, and lo
 	@VERSION='$(VERSION)' scripts/image
 	@$(LOAD)
 
-compose: build ## bring up etcd, the agent, HAProxy with eru-lb and three web servers from images that are made here (examples/compose)
+compose: setup build ## bring up etcd, the agent, HAProxy with eru-lb and three web servers from images that are made here (examples/compose)
 	@scripts/setup compose
 	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
 	@VERSION='$(VERSION)' scripts/image compose
