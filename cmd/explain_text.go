@@ -60,7 +60,10 @@ func (p page) head(e diagnosis.Evidence) {
 	if e.Agent != nil {
 		name, id, state = e.Agent.Name, e.Agent.ID, e.Agent.Last().To
 	}
-	fmt.Fprintf(p, "%s %.12s", p.paint(bold, foreign.Text(name)), id)
+	p.WriteString(p.paint(bold, foreign.Text(name)))
+	if id != "" {
+		fmt.Fprintf(p, " %.12s", id)
+	}
 	if state != "" {
 		fmt.Fprintf(p, " is %s", p.paint(stateColour(status.State(state)), foreign.Text(state)))
 	}
@@ -156,7 +159,7 @@ func (p page) etcd(e diagnosis.Evidence) {
 		p.section("What a proxy sees", []cell{{cmp.Or(e.EtcdTrouble, "not known"), yellow}})
 		return
 	case !t.Exists:
-		p.section("What a proxy sees", []cell{{"nothing: no key of it stands in etcd", yellow}})
+		p.section("What a proxy sees", []cell{{"nothing: no key of it stands in etcd at " + foreign.Text(e.EtcdAt), yellow}})
 		return
 	}
 	use := map[string]string{"ready": "sends requests", "drain": "begins nothing new", "none": "sends nothing"}[t.Use]

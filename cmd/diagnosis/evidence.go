@@ -29,6 +29,7 @@ type Evidence struct {
 
 	Etcd        *Entry `json:"etcd"` // nil: it could not be asked, or nobody knows under which key
 	EtcdTrouble string `json:"etcd_trouble,omitempty"`
+	EtcdAt      string `json:"etcd_at,omitempty"` // endpoints and prefix that were asked
 
 	// Listening are the addresses that are listened on in the container's network
 	// namespace; nil: not known.

@@ -183,7 +183,7 @@ func byReason(e Evidence) (Advice, bool) {
 	}
 	do := map[string]string{
 		string(healthcheck.ReasonTimeout):      "see whether the program hangs or is slow (docker logs, docker stats); if it may take that long, raise eru.health.timeout",
-		string(healthcheck.ReasonHTTPCode):     "ask it yourself and look into its log; if that code is well, name it in eru.health.http.codes",
+		string(healthcheck.ReasonHTTPCode):     "ask it yourself and look into its log; mend eru.health.http.path if it is another one, or name the code in eru.health.http.codes if it is well",
 		string(healthcheck.ReasonHTTPBody):     "compare its answer with the expression in eru.health.http.body",
 		string(healthcheck.ReasonHTTPProtocol): "see whether that port speaks HTTP, or needs eru.health.http.scheme=https",
 		string(healthcheck.ReasonTLS):          "give it a certificate that this node trusts, or set eru.health.http.tls.skip_verify=true",
@@ -216,7 +216,9 @@ func unsaid(e Evidence) (Advice, bool) {
 	case state == "":
 		return advice("the agent has not seen it yet", "ask again in a second")
 	case e.Etcd == nil:
-		return advice("the agent calls it healthy, but etcd cannot be asked: "+e.EtcdTrouble, "see that etcd can be reached; proxies keep what they have meanwhile")
+		return advice("the agent calls it healthy, but etcd cannot be asked: "+e.EtcdTrouble, "see that etcd can be reached, and that --etcd.endpoints is the agent's; proxies keep what they have meanwhile")
+	case !e.Etcd.Exists && e.Agent != nil && e.Agent.Published.Revision != 0 && !e.Agent.Published.Deleted:
+		return advice("the agent has written it to etcd, and it does not stand in the one that was asked: "+e.EtcdAt, "ask the agent's: --etcd.endpoints and --etcd.prefix as the agent has them")
 	case !e.Etcd.Exists, !e.Etcd.Status.Healthy:
 		return advice("the agent calls it healthy, and etcd does not say so yet", "look at /readyz of the agent: it says what keeps etcd from taking it")
 	}

@@ -49,6 +49,9 @@ func TestOf(t *testing.T) {
 		"several are meant, and Docker is away": {func(e *diagnosis.Evidence) {
 			e.Docker, e.DockerTrouble, e.Agent, e.Ambiguous, e.AgentTrouble = nil, "no socket", nil, true, "it means 2"
 		}, "it means 2", "more of its ID"},
+		"another etcd is asked than the agent writes to": {func(e *diagnosis.Evidence) {
+			e.Agent.Published, e.Etcd.Exists, e.EtcdAt = trail.Publication{Revision: 7}, false, "127.0.0.1:2379 under /eru"
+		}, "does not stand in the one that was asked: 127.0.0.1:2379 under /eru", "--etcd.endpoints"},
 		"Docker does not know it": {func(e *diagnosis.Evidence) { e.Docker.Exists, e.Agent = false, nil }, "Docker on this node does not know it", "docker ps"},
 		"it was removed":          {func(e *diagnosis.Evidence) { e.Docker.Exists, e.Agent.Removed = false, time.Now() }, "does not know it", "docker ps"},
 		"never started":           {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Created = false, true }, "never started", "docker start web"},
