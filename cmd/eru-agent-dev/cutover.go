@@ -149,7 +149,7 @@ func (p *play) underLoad(ctx context.Context, bind string, do func() error) erro
 		return err
 	}
 	failed := requests.Failed()
-	_, _ = fmt.Fprintf(p.out, "\n%d requests through HAProxy, failed: %d; the longest took %.0f ms\n", len(requests), len(failed), requests.Latency(1).Seconds()*1000)
+	_, _ = fmt.Fprintf(p.out, "\n%d requests through HAProxy, failed: %d; the longest took %.0f ms (up to a second: HAProxy's wait for a connection to an address that is gone)\n", len(requests), len(failed), requests.Latency(1).Seconds()*1000)
 	if len(failed) > 0 {
 		return fmt.Errorf("losing no request: %s", requests.Why())
 	}

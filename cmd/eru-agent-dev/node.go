@@ -82,7 +82,8 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	fmt.Printf("etcd:  http://%s, its data and log in %s\n", o.etcd, o.dir)
-	fmt.Printf("agent: http://127.0.0.1:12345/, its log is %s\n\n", n.agent.log)
+	fmt.Printf("agent: http://127.0.0.1:12345/, its log is %s\n", n.agent.log)
+	fmt.Printf("other terminals: export ERU_AGENT_ETCD_ENDPOINTS=%s, and bin/eru-agent finds this etcd\n\n", o.etcd)
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	shown := make(chan struct{})
@@ -104,6 +105,7 @@ func run(ctx context.Context, o options) error {
 		if ctx.Err() == nil {
 			return errors.Join(errors.New("the status table ended"), err)
 		}
+		fmt.Printf("ended; containers run on, and etcd's data stays in %s\n", o.dir)
 		return err
 	}
 }
