@@ -42,6 +42,8 @@ build: ## build bin/eru-agent and bin/eru-lb, and what the demonstration needs
 	$(BUILD) -o bin/ ./cmd/eru-agent ./cmd/eru-lb ./cmd/eru-agent-dev ./e2e/web
 
 run: setup build ## set the machine up and run the agent on its containers, with an etcd of its own
+	@VERSION='$(VERSION)' scripts/image web
+	@$(LOAD)
 	bin/eru-agent-dev run $(ARGS)
 
 demo: setup build ## show a container's life from start to kill, with times, and that no request through a HAProxy fails, in under a minute
@@ -140,13 +142,11 @@ compose: setup build ## bring up etcd, the agent, HAProxy with eru-lb and three 
 	go build -trimpath -ldflags '-s -w' -o bin/etcd go.etcd.io/etcd/server/v3
 	@VERSION='$(VERSION)' scripts/image compose
 	@$(LOAD)
-	@scripts/compose up --detach
-	@curl --silent --fail --retry 30 --retry-delay 1 --retry-all-errors --output /dev/null http://127.0.0.1:$${WEB_PORT:-8080}/ || \
-		{ echo 'HAProxy has no server after half a minute: see scripts/compose logs' >&2; exit 1; }
-	@echo "up: HAProxy at http://127.0.0.1:$${WEB_PORT:-8080}/, the agent's page at http://127.0.0.1:$${AGENT_PORT:-12345}/"
+	@scripts/compose start
 
 compose-down: ## take that down again
 	@scripts/compose down --volumes
+	@echo "the images stay: docker images 'eru-*'"
 
 test-package: ## install, upgrade and remove the packages on a Debian with systemd, in a container; run the images and examples/compose
 	@scripts/setup package
