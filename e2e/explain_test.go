@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 
@@ -56,12 +55,7 @@ func TestExplain(t *testing.T) {
 				test.do(t, c)
 			}
 			if test.reason == "connect_refused" {
-				rig.Await(t, "it to listen where it is to", func() error {
-					if log := c.Docker("logs"); !strings.Contains(log, "port 80 ") {
-						return errors.New(log)
-					}
-					return nil
-				})
+				c.AwaitListening()
 			}
 			c.AwaitStatus(test.state+" "+test.reason, func(s rig.Status) bool {
 				return s.State == test.state && (test.reason == "" || s.Reason == test.reason)

@@ -50,6 +50,17 @@ func (c *Container) Address(network string) string {
 	return ""
 }
 
+// AwaitListening returns once the server in the container listens on its port, before which any other port refuses, too.
+func (c *Container) AwaitListening() {
+	c.t.Helper()
+	Await(c.t, c.Name+" to listen on port 80", func() error {
+		if log := c.Docker("logs"); !strings.Contains(log, "port 80 ") {
+			return fmt.Errorf("its log has %q", log)
+		}
+		return nil
+	})
+}
+
 // Behave makes the server in the container behave in a mode of e2e/web, and returns when it does.
 func (c *Container) Behave(mode string) {
 	c.t.Helper()
