@@ -82,11 +82,16 @@ func limited(most int) func(*exec.Cmd) {
 	}
 }
 
+// answers holds that a path is answered well, in the end: one request may have to give way to slow clients.
 func answers(t *testing.T, a *rig.Agent, path string) {
 	t.Helper()
-	if code, body, err := a.Get(path); err != nil || code != http.StatusOK || body == "" {
-		t.Errorf("%s: %d, %v", path, code, err)
-	}
+	rig.Await(t, path+" to be answered", func() error {
+		code, body, err := a.Get(path)
+		if err == nil && (code != http.StatusOK || body == "") {
+			t.Fatalf("%s: %d, %q", path, code, body)
+		}
+		return err
+	})
 }
 
 // consumption is what an agent has of its node, as it says itself.
@@ -94,12 +99,14 @@ type consumption struct{ memory, open float64 }
 
 func measure(t *testing.T, a *rig.Agent) consumption {
 	t.Helper()
-	memory, err := a.Metric("process_resident_memory_bytes")
-	open, err2 := a.Metric("process_open_fds")
-	if err := errors.Join(err, err2); err != nil {
-		t.Fatal(err)
-	}
-	return consumption{memory, open}
+	var now consumption
+	rig.Await(t, "the agent to say what it has", func() error {
+		var err, err2 error
+		now.memory, err = a.Metric("process_resident_memory_bytes")
+		now.open, err2 = a.Metric("process_open_fds")
+		return errors.Join(err, err2)
+	})
+	return now
 }
 
 // crowd connects n clients that come again when they are cut, and returns what ends them.
