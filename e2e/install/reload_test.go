@@ -35,16 +35,23 @@ func TestReload(t *testing.T) {
 		config += "pod: other\nlog: {level: debug}\n"
 		h.write(configFile, config)
 		h.do(reload)
-		said := h.journal()
-		for _, want := range []string{
-			`the configuration was read again` + "\t" + `{"taken": ["log.level: info -> debug"]}`,
-			`some keys are taken only after a restart` + "\t" + `{"keys": ["pod: \"\" -> other"]}`,
-			"\ntaken    log.level: info -> debug\nrestart  pod: \"\" -> other\n", // from the command
-		} {
-			if !strings.Contains(said, want) {
-				t.Errorf("the journal has no %q:\n%s", want, said)
+		said := "\n"
+		rig.Await(t, "the agent and the command to say what was taken", func() error {
+			if more := h.journal(); more != "" {
+				said += more + "\n"
 			}
-		}
+			for _, want := range []string{
+				`the configuration was read again` + "\t" + `{"taken": ["log.level: info -> debug"]}`,
+				`some keys are taken only after a restart` + "\t" + `{"keys": ["pod: \"\" -> other"]}`,
+				"\ntaken    log.level: info -> debug\n", // this and the next from the command
+				"\nrestart  pod: \"\" -> other\n",
+			} {
+				if !strings.Contains(said, want) {
+					return fmt.Errorf("the journal has no %q:\n%s", want, said)
+				}
+			}
+			return nil
+		})
 		rig.Await(t, "a line of level debug", func() error {
 			if _, _, code := h.try("journalctl --unit eru-agent --output cat | grep --quiet DEBUG.*verdict"); code != 0 {
 				return fmt.Errorf("grep ends with %d", code)
