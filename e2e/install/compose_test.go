@@ -24,8 +24,7 @@ func TestCompose(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	mine := "eru.e2e.compose=" + project
-	override := fmt.Sprintf("services:\n  web: {labels: {%s}}\n  agent: {environment: {ERU_AGENT_DOCKER_SELECT: %s}}\n", strings.Replace(mine, "=", ": ", 1), mine)
-	if err := os.WriteFile(filepath.Join(p.sources, "examples/compose/compose.override.yaml"), []byte(override), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(p.sources, "examples/compose/compose.override.yaml"), []byte(override(mine)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -40,7 +39,7 @@ func TestCompose(t *testing.T) {
 			}
 		}
 	})
-	replace := strings.NewReplacer("shop_", project+"_", "127.0.0.1:8080", web, ":local", ":"+p.tag, "typo", project+"-typo", "docker run", "docker run --label "+mine,
+	replace := strings.NewReplacer("shop_", project+"_", "127.0.0.1:8080", web, ":local", ":"+p.tag, "typo", project+"-typo", "docker run", "docker run --label "+mine+" --label "+r.Mark(),
 		"make compose", "make -C "+p.sources+" "+p.recipe+" compose")
 	client := load.NewHTTP("http://" + web + "/")
 	defer client.Close()
@@ -107,6 +106,15 @@ func TestCompose(t *testing.T) {
 	if failed := requests.Failed(); len(failed) > 0 {
 		t.Errorf("%d of %d requests failed: %s", len(failed), len(requests), requests.Why())
 	}
+}
+
+// override has the agent see only what bears the label mine, as the web servers do, and marks all that Compose makes.
+func override(mine string) string {
+	mark := fmt.Sprintf("{labels: [%q]}", r.Mark())
+	return fmt.Sprintf("services:\n  web: {labels: [%q, %q]}\n", mine, r.Mark()) +
+		fmt.Sprintf("  agent: {environment: {ERU_AGENT_DOCKER_SELECT: %q}, labels: [%q]}\n", mine, r.Mark()) +
+		"  etcd: " + mark + "\n  haproxy: " + mark + "\n  eru-lb: " + mark + "\n" +
+		"volumes:\n  runtime: " + mark + "\n  state: " + mark + "\nnetworks:\n  default: " + mark + "\n"
 }
 
 func portOf(t *testing.T, address string) string {

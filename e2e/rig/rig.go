@@ -157,8 +157,11 @@ func (r *Rig) sweep(ctx context.Context, chosen func(pid int) bool) error {
 	value := fmt.Sprintf("{{.ID}} {{.Label %q}}", runLabel)
 	for _, kind := range []struct{ list, remove []string }{
 		{[]string{"ps", "--all", "--filter", filter, "--format", value}, []string{"rm", "--force", "--volumes"}},
+		{[]string{"volume", "ls", "--filter", filter, "--format", strings.Replace(value, ".ID", ".Name", 1)}, []string{"volume", "rm"}},
 		{[]string{"network", "ls", "--filter", filter, "--format", value}, []string{"network", "rm"}},
 		{[]string{"images", "--quiet", "--filter", filter}, []string{"rmi", "--force"}},
+		// Those that are made as products are have no label; their tag names the run.
+		{[]string{"images", "--filter", "reference=eru-*:e2e-*", "--format", "{{.Repository}}:{{.Tag}} {{.Tag}}"}, []string{"rmi", "--force"}},
 	} {
 		list, err := r.command(ctx, kind.list...)
 		if err != nil {
@@ -169,7 +172,7 @@ func (r *Rig) sweep(ctx context.Context, chosen func(pid int) bool) error {
 			if run == "" { // Images are listed without labels.
 				run, _ = r.command(ctx, "inspect", "--format", fmt.Sprintf("{{index .Config.Labels %q}}", runLabel), id)
 			}
-			if pid, err := strconv.Atoi(run); err == nil && chosen(pid) {
+			if pid, err := strconv.Atoi(strings.TrimPrefix(run, "e2e-")); err == nil && chosen(pid) {
 				_, err := r.command(ctx, append(kind.remove, id)...)
 				errs = append(errs, err)
 			}
