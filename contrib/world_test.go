@@ -2,7 +2,6 @@ package contrib
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -42,7 +41,7 @@ func newWorld(t *testing.T) *world {
 	}
 	n.Put("status/shop/web/elsewhere/x", "{")
 	place := func() proxy.Place {
-		return proxy.Place{Root: "..", Dir: t.TempDir(), Listen: freeAddress(t), Etcd: n.Endpoint(), Prefix: n.Prefix}
+		return proxy.Place{Root: "..", Dir: t.TempDir(), Listen: rig.FreeAddress(t), Etcd: n.Endpoint(), Prefix: n.Prefix}
 	}
 	front := place()
 	h := front.NewHAProxy()
@@ -57,7 +56,7 @@ func newWorld(t *testing.T) *world {
 
 // balancer is one more.
 func (w *world) balancer() proxy.Balancer {
-	at := freeAddress(w.t)
+	at := rig.FreeAddress(w.t)
 	w.balancers = append(w.balancers, at)
 	return proxy.Balancer{Binary: r.Balancer(), Metrics: at}
 }
@@ -113,16 +112,6 @@ func run(t *testing.T, c *exec.Cmd) {
 	t.Cleanup(func() { p.Signal(syscall.SIGTERM); p.Wait() })
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func get(t *testing.T, url string) (string, error) {
 	t.Helper()
 	ask, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
@@ -157,7 +146,7 @@ func (w *world) startPrometheus() string {
 			w.t.Fatal(err)
 		}
 	}
-	at := freeAddress(w.t)
+	at := rig.FreeAddress(w.t)
 	run(w.t, exec.Command("prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+at, "--log.level=warn"))
 	return "http://" + at

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,7 +39,7 @@ func newTalker(t *testing.T, row *row, stderr *os.File) *talker {
 	crowd := rig.NewCrowd(t, dockertest.Config{})
 	n := r.CrowdNode(t, crowd, etcdtest.Start(t).Endpoint(), clientv3.Config{})
 	k := &talker{Crowd: crowd, t: t, n: n, l: newLedger(row, n)}
-	k.a = n.StartAs(freePort(t), func(c *exec.Cmd) { c.Stderr = stderr }, "--log.level", "debug", "--healthcheck.interval", "100ms")
+	k.a = n.StartAs(rig.FreeAddress(t), func(c *exec.Cmd) { c.Stderr = stderr }, "--log.level", "debug", "--healthcheck.interval", "100ms")
 	k.a.AwaitReady()
 	k.all = gather(k.l, crowd, 20)
 	return k
@@ -71,17 +70,6 @@ func (k *talker) await(lines float64) {
 		}
 		return nil
 	})
-}
-
-// freePort is an address that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // TestLogDiskFull fills the file system of the agent's log, again and again.

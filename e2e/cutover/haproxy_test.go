@@ -29,7 +29,7 @@ type proxy struct {
 // startProxy starts a HAProxy, with settings that the shipped configuration takes from the environment.
 func startProxy(t testing.TB, settings ...string) *proxy {
 	t.Helper()
-	place := shipped.Place{Root: root, Dir: t.TempDir(), Listen: freeAddress(t)}
+	place := shipped.Place{Root: root, Dir: t.TempDir(), Listen: rig.FreeAddress(t)}
 	p := &proxy{t: t, HAProxy: place.NewHAProxy(), dir: place.Dir, bind: place.Listen, settings: settings}
 	p.start()
 	return p

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,17 +38,7 @@ func place(t *testing.T, n *rig.Node) shipped.Place {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return shipped.Place{Root: root, Dir: dir, Listen: freeAddress(t), Etcd: "http://" + strings.TrimPrefix(n.Endpoint(), "http://"), Prefix: n.Prefix}
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return shipped.Place{Root: root, Dir: dir, Listen: rig.FreeAddress(t), Etcd: "http://" + strings.TrimPrefix(n.Endpoint(), "http://"), Prefix: n.Prefix}
 }
 
 // run runs a command as long as the test, and ends it well: a proxy's master that is killed may leave its workers behind.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
@@ -22,12 +21,7 @@ type controlPlane struct {
 
 func newControlPlane(t testing.TB, n *rig.Node) *controlPlane {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return &controlPlane{t, n, l.Addr().String()}
+	return &controlPlane{t, n, rig.FreeAddress(t)}
 }
 
 func (p *controlPlane) start(flags ...string) *balancer {

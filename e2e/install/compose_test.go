@@ -17,9 +17,9 @@ import (
 // which none may fail; names, ports and tags are this test's own, and its agent sees none but its containers.
 func TestCompose(t *testing.T) {
 	project := fmt.Sprintf("eru-compose-%d", os.Getpid())
-	web := freePort(t)
+	web := rig.FreeAddress(t)
 	for name, value := range map[string]string{
-		"COMPOSE_PROJECT_NAME": project, "ERU_TAG": p.tag, "WEB_PORT": portOf(t, web), "AGENT_PORT": portOf(t, freePort(t)), "ETCD_PORT": portOf(t, freePort(t)),
+		"COMPOSE_PROJECT_NAME": project, "ERU_TAG": p.tag, "WEB_PORT": portOf(t, web), "AGENT_PORT": portOf(t, rig.FreeAddress(t)), "ETCD_PORT": portOf(t, rig.FreeAddress(t)),
 	} {
 		t.Setenv(name, value)
 	}

@@ -2,7 +2,6 @@ package install
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -43,7 +42,7 @@ func runImage(t *testing.T, n *rig.Node, old, instead string) imaged {
 	}
 	dir := t.TempDir()
 	config := fmt.Sprintf("node: %s\nnode_ip: %s\ndocker: {select: [%s]}\netcd: {endpoints: [%q], prefix: %s}\napi: {addr: %q}\nhealthcheck: {netns: true}\n",
-		n.Name, rig.NodeIP, n.Label(), n.Endpoint(), n.Prefix, freePort(t))
+		n.Name, rig.NodeIP, n.Label(), n.Endpoint(), n.Prefix, rig.FreeAddress(t))
 	if err := os.WriteFile(filepath.Join(dir, "agent.yaml"), []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -84,16 +83,6 @@ func (i imaged) says(text string) {
 		}
 		return nil
 	})
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // TestImage runs the agent as docs/operating.md says, on all that it is for.

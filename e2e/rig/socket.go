@@ -107,3 +107,14 @@ func (s *Socket) Denied() []string {
 	defer s.mu.Unlock()
 	return slices.Clone(s.denied)
 }
+
+// FreeAddress is one on loopback that was free a moment ago.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
