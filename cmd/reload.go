@@ -65,16 +65,9 @@ func (d *daemon) take(ctx context.Context, cfg *config) error {
 	d.health.Store(&cfg.health)
 	d.runner.Configure(cfg.health)
 	if d.canary != nil {
-		d.care(cfg.health)
+		_ = d.canary.Care(healthcheck.NewParser(cfg.health)) // its labels are as they were at the start
 	}
 	return d.agent.Reparse(ctx, healthcheck.NewParser(cfg.health, d.probers...))
-}
-
-// care gives the canary new defaults. Its own interval is read at the start only,
-// and it has to be asked twice within that.
-func (d *daemon) care(h healthcheck.Config) {
-	h.Interval = min(h.Interval, d.cfg.canary/2)
-	_ = d.canary.Care(healthcheck.NewParser(h)) // its labels are as they were at the start
 }
 
 func copyFlag(to, from *pflag.Flag) {

@@ -87,13 +87,15 @@ func New(node string, interval time.Duration, target Target, checks Checks, keys
 		log: log, metrics: newMetrics(reg), flip: flip{healthy: true}, anew: func() {}}
 }
 
-// Care puts the target under care, with the defaults of parser. Run does not.
+// Care puts the target under care, with the defaults of parser; Run does not. It
+// is asked at least twice in the canary's interval, whatever the default is by now.
 func (c *Canary) Care(parser *healthcheck.Parser) error {
 	at := c.target.Addr()
 	check, err := parser.Parse(map[string]string{healthcheck.LabelPrefix + "http.port": fmt.Sprint(at.Port())})
 	if err != nil {
 		return fmt.Errorf("making the canary's check: %w", err)
 	}
+	check.Interval = min(check.Interval, c.interval/2)
 	for i := range check.Probes {
 		check.Probes[i].Kind = ID
 	}

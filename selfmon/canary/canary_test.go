@@ -257,18 +257,21 @@ func TestFlipsKeepNoStep(t *testing.T) {
 // TestCare puts the target under care as a container that labels nothing but its port.
 func TestCare(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		for _, interval := range []time.Duration{5 * time.Second, 3 * time.Second} {
+		for _, interval := range []time.Duration{5 * time.Second, 3 * time.Second, time.Hour} {
 			if err := r.Care(healthcheck.NewParser(healthcheck.Config{Interval: interval, Timeout: time.Second})); err != nil {
 				t.Fatal(err)
 			}
 			r.flips()
 		}
-		first, second := r.jobs[0], r.jobs[1]
+		first, second, third := r.jobs[0], r.jobs[1], r.jobs[2]
 		if first.ID != "canary" || first.Target.Addr != r.Addr().Addr() || len(first.Check.Probes) != 1 || first.Check.Probes[0].Kind != "canary" || first.Check.Probes[0].Port != 4321 {
 			t.Errorf("under care is %+v", first)
 		}
 		if first.Check.Interval != 5*time.Second || first.Passed || second.Check.Interval != 3*time.Second || !second.Passed {
 			t.Errorf("at first %+v, then %+v", first, second)
+		}
+		if third.Check.Interval != 30*time.Second { // as after a reload that the canary's own interval waits with
+			t.Errorf("with a default that is longer than its own interval %+v", third)
 		}
 	})
 }
