@@ -90,15 +90,27 @@ func (g *cgroup) take(pid int) {
 	g.write(filepath.Join(g.dir, "cgroup.procs"), strconv.Itoa(pid))
 }
 
-// throttled is how often what is inside was held back.
-func (g *cgroup) throttled() int {
-	text, _ := os.ReadFile(filepath.Join(g.dir, "cpu.stat"))
+// throttled is for how long what is inside was held back, summed over the CPUs on which it wanted to run.
+func (g *cgroup) throttled() time.Duration {
+	g.t.Helper()
+	text, err := os.ReadFile(filepath.Join(g.dir, "cpu.stat"))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	name, unit := "throttled_time ", time.Nanosecond
+	if g.unified {
+		name, unit = "throttled_usec ", time.Microsecond
+	}
 	for line := range strings.Lines(string(text)) {
-		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "nr_throttled "); ok {
-			times, _ := strconv.Atoi(n)
-			return times
+		if n, ok := strings.CutPrefix(strings.TrimSpace(line), name); ok {
+			units, err := strconv.Atoi(n)
+			if err != nil {
+				g.t.Fatal(err)
+			}
+			return time.Duration(units) * unit
 		}
 	}
+	g.t.Fatalf("cpu.stat has no %s:\n%s", name, text)
 	return 0
 }
 
