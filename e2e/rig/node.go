@@ -114,7 +114,7 @@ func (n *Node) clear() {
 		_, _ = n.command(ctx, append([]string{"rm", "--force", "--volumes"}, n.ids...)...)
 	}
 	for _, network := range n.networks {
-		if _, err := n.command(ctx, "network", "rm", network); err != nil {
+		if err := n.removeNetwork(ctx, network); err != nil {
 			n.t.Errorf("clearing away: %v", err)
 		}
 	}

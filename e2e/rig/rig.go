@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -155,13 +156,22 @@ func (r *Rig) sweep(ctx context.Context, chosen func(pid int) bool) error {
 	var errs []error
 	filter := "label=" + runLabel
 	value := fmt.Sprintf("{{.ID}} {{.Label %q}}", runLabel)
-	for _, kind := range []struct{ list, remove []string }{
-		{[]string{"ps", "--all", "--filter", filter, "--format", value}, []string{"rm", "--force", "--volumes"}},
-		{[]string{"volume", "ls", "--filter", filter, "--format", strings.Replace(value, ".ID", ".Name", 1)}, []string{"volume", "rm"}},
-		{[]string{"network", "ls", "--filter", filter, "--format", value}, []string{"network", "rm"}},
-		{[]string{"images", "--quiet", "--filter", filter}, []string{"rmi", "--force"}},
+	by := func(args ...string) func(context.Context, string) error {
+		return func(ctx context.Context, id string) error {
+			_, err := r.command(ctx, append(slices.Clone(args), id)...)
+			return err
+		}
+	}
+	for _, kind := range []struct {
+		list   []string
+		remove func(context.Context, string) error
+	}{
+		{[]string{"ps", "--all", "--filter", filter, "--format", value}, by("rm", "--force", "--volumes")},
+		{[]string{"volume", "ls", "--filter", filter, "--format", strings.Replace(value, ".ID", ".Name", 1)}, by("volume", "rm")},
+		{[]string{"network", "ls", "--filter", filter, "--format", value}, r.removeNetwork},
+		{[]string{"images", "--quiet", "--filter", filter}, by("rmi", "--force")},
 		// Those that are made as products are have no label; their tag names the run.
-		{[]string{"images", "--filter", "reference=eru-*:e2e-*", "--format", "{{.Repository}}:{{.Tag}} {{.Tag}}"}, []string{"rmi", "--force"}},
+		{[]string{"images", "--filter", "reference=eru-*:e2e-*", "--format", "{{.Repository}}:{{.Tag}} {{.Tag}}"}, by("rmi", "--force")},
 	} {
 		list, err := r.command(ctx, kind.list...)
 		if err != nil {
@@ -173,12 +183,24 @@ func (r *Rig) sweep(ctx context.Context, chosen func(pid int) bool) error {
 				run, _ = r.command(ctx, "inspect", "--format", fmt.Sprintf("{{index .Config.Labels %q}}", runLabel), id)
 			}
 			if pid, err := strconv.Atoi(strings.TrimPrefix(run, "e2e-")); err == nil && chosen(pid) {
-				_, err := r.command(ctx, append(kind.remove, id)...)
-				errs = append(errs, err)
+				errs = append(errs, kind.remove(ctx, id))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeNetwork removes a network whose containers are gone. Docker may have miscounted those and then keeps it until it is
+// started again (moby/moby#42119): that is left to it.
+func (r *Rig) removeNetwork(ctx context.Context, network string) error {
+	_, err := r.command(ctx, "network", "rm", network)
+	if err == nil || !strings.Contains(err.Error(), "has active endpoints") {
+		return err
+	}
+	if left, look := r.command(ctx, "network", "inspect", "--format", "{{len .Containers}}", network); look != nil || left != "0" {
+		return err
+	}
+	return nil
 }
 
 // Await asks until the answer is nil. It is for what cannot tell by itself that it has changed.
