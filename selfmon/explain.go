@@ -3,10 +3,10 @@ package selfmon
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/projecteru2/eru-agent/foreign"
+	"github.com/projecteru2/eru-agent/port"
 	"github.com/projecteru2/eru-agent/trail"
 )
 
@@ -23,32 +23,26 @@ type Memory interface {
 func (s *Selfmon) serveExplain(w http.ResponseWriter, r *http.Request) {
 	word := r.URL.Query().Get("container")
 	if word == "" {
-		refuse(w, http.StatusBadRequest, "want a container: /explain?container=NAME-or-ID")
+		port.Refuse(w, http.StatusBadRequest, "want a container: /explain?container=NAME-or-ID")
 		return
 	}
 	c, err := s.memory.Find(word)
 	var several *trail.AmbiguousError
 	switch {
 	case errors.As(err, &several):
-		refuse(w, http.StatusConflict, err.Error())
+		port.Refuse(w, http.StatusConflict, err.Error())
 	case err != nil:
-		refuse(w, http.StatusNotFound, err.Error())
+		port.Refuse(w, http.StatusNotFound, err.Error())
 	default:
 		writeJSON(w, c)
 	}
-}
-
-func refuse(w http.ResponseWriter, code int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(code)
-	_, _ = fmt.Fprintln(w, foreign.Within(text, 1<<10)) // the client has gone
 }
 
 // writeJSON answers with v, for programs and for a terminal.
 func writeJSON(w http.ResponseWriter, v any) {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
-		answer(w, err, "answering")
+		port.Answer(w, err, "answering")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

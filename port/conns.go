@@ -1,4 +1,4 @@
-package selfmon
+package port
 
 import (
 	"context"
@@ -22,7 +22,7 @@ const (
 	ownWithin = 500 * time.Millisecond
 )
 
-// crowd are the connections of the agent's port. One that comes when there is no
+// crowd are the connections of one port. One that comes when there is no
 // place left takes that of the one that has the least claim to it, so that any
 // number of clients that send slowly, or nothing, cannot keep others out, and
 // cost no more memory than there are places.

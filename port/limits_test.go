@@ -1,50 +1,42 @@
-package selfmon
+package port_test
 
 import (
-	"bufio"
-	"context"
-	"errors"
-	"io"
-	"net"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/projecteru2/eru-agent/port"
 )
 
-// said is an answer of the port.
-type said struct {
-	code   int
-	header http.Header
-	body   string
-	last   bool // of its connection
+// Whatever else is asked, wherever, does not reach the handler.
+func TestOnlyGetAndHead(t *testing.T) {
+	addr, _ := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s was let in", r.Method, r.URL) }), port.Config{})
+	for _, path := range []string{"/", "/nowhere"} {
+		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW"} {
+			got := say(t, addr, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\n\r\n", method, path))
+			if got.code != http.StatusMethodNotAllowed || got.header.Get("Allow") != "GET, HEAD" || !got.last || got.body != "this port answers GET and HEAD only\n" {
+				t.Errorf("%s %s: %+v", method, path, got)
+			}
+		}
+	}
 }
 
-// say sends text to the port and returns what it answers.
-func say(t *testing.T, addr, text string) said {
-	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
+// Browsers are told to make no more of an answer than it is, of a refusal either.
+func TestAnswersAreTakenForWhatTheyAre(t *testing.T) {
+	addr, _ := serve(t, well(), port.Config{})
+	for _, method := range []string{"GET", "HEAD", "POST"} {
+		header := say(t, addr, method+" / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").header
+		if header.Get("X-Content-Type-Options") != "nosniff" || header.Get("Referrer-Policy") != "no-referrer" ||
+			header.Get("Cross-Origin-Resource-Policy") != "same-origin" || header.Get("Content-Type") == "" {
+			t.Errorf("%s: %v", method, header)
+		}
 	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * answerWithin))
-	go func() { _, _ = io.WriteString(conn, text) }() // the port may answer before it has read all
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body) // the connection may be reset after the answer
-	return said{resp.StatusCode, resp.Header, string(body), resp.Close}
 }
 
 // What is too long, or no question, is answered and ends the connection.
 func TestWhatIsTooMuchIsRefused(t *testing.T) {
-	addr := inSession(HTTP{}).serve(t)
+	addr, _ := serve(t, well(), port.Config{})
 	const host = "Host: localhost\r\n"
 	long := strings.Repeat("x", 2*maxHead)
 	for what, tt := range map[string]struct {
@@ -57,6 +49,7 @@ func TestWhatIsTooMuchIsRefused(t *testing.T) {
 		"a long request line":   {"GET /explain?container=" + long + " HTTP/1.1\r\n" + host + "\r\n", http.StatusRequestHeaderFieldsTooLarge},
 		"no end of it":          {"GET /" + long, http.StatusRequestHeaderFieldsTooLarge},
 		"a body":                {"GET /status HTTP/1.1\r\n" + host + "Content-Length: 1000000\r\n\r\n" + long, http.StatusRequestEntityTooLarge},
+		"a huge body":           {"GET /status HTTP/1.1\r\n" + host + "Content-Length: 1099511627776\r\n\r\nx", http.StatusRequestEntityTooLarge},
 		"a body of its own end": {"GET /status HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n8000\r\n" + long, http.StatusRequestEntityTooLarge},
 		"a body with HEAD":      {"HEAD /status HTTP/1.1\r\n" + host + "Content-Length: 1\r\n\r\nx", http.StatusRequestEntityTooLarge},
 		"POST":                  {"POST /status HTTP/1.1\r\n" + host + "Content-Length: 1000000\r\n\r\n" + long, http.StatusMethodNotAllowed},
@@ -73,41 +66,5 @@ func TestWhatIsTooMuchIsRefused(t *testing.T) {
 		if allow := got.header.Get("Allow"); tt.code == http.StatusMethodNotAllowed && allow != "GET, HEAD" {
 			t.Errorf("%s: Allow is %q", what, allow)
 		}
-	}
-}
-
-// Who asks and does not read the answer, or follows the page and does not read
-// what changes, is cut off in time, and counted once.
-func TestWhoDoesNotReadIsCut(t *testing.T) {
-	for path, within := range map[string]time.Duration{"/metrics": answerWithin, "/events": 5 * time.Second} {
-		t.Run(path, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := inSession(HTTP{})
-				p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-				ctx, cancel := context.WithCancel(t.Context())
-				done := make(chan error, 1)
-				go func() { done <- r.Serve(ctx, p) }()
-				client, server := net.Pipe()
-				p.conns <- server
-				if _, err := io.WriteString(client, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-					t.Fatal(err)
-				}
-				elapse(within - time.Millisecond)
-				if n := testutil.ToFloat64(r.cut); n != 0 {
-					t.Errorf("%.0f are counted too early", n)
-				}
-				elapse(2 * time.Millisecond)
-				if n := testutil.ToFloat64(r.cut); n != 1 {
-					t.Errorf("%.0f are counted", n)
-				}
-				if n, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-					t.Errorf("it is still open: %d bytes, %v", n, err)
-				}
-				cancel()
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
-			})
-		})
 	}
 }

@@ -1,4 +1,4 @@
-package selfmon
+package port
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ func named(at net.Addr, own []string, next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !knownHere(r.Host, own) {
-			refuse(w, http.StatusMisdirectedRequest, fmt.Sprintf("this port does not go by %q: ask localhost:%d, or %s; "+
+			Refuse(w, http.StatusMisdirectedRequest, fmt.Sprintf("this port does not go by %q: ask localhost:%d, or %s; "+
 				"a proxy in front has to set Host to localhost", r.Host, addr.Port, addr))
 			return
 		}
