@@ -1,19 +1,11 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/projecteru2/eru-agent/e2e/rig"
 	"github.com/projecteru2/eru-agent/status/etcdtest"
@@ -30,14 +22,14 @@ const (
 func TestAThousandSlowClients(t *testing.T) {
 	t.Parallel()
 	n := r.Node(t, etcdtest.Start(t))
-	a := n.StartAs("", limited(mostPlaces+128)).AwaitReady() // the unit grants 16384
+	a := n.StartAs("", rig.FewDescriptors(mostPlaces+128)).AwaitReady() // the unit grants 16384
 	c := n.Run("shop", rig.HTTP)
 	c.Await("healthy")
 	for _, path := range []string{"/", "/metrics", "/status"} {
 		answers(t, a, path)
 	}
 	before, most := measure(t, a), consumption{}
-	stop := crowd(t, a.API(), 1000)
+	stop := rig.SlowClients(t, a.API(), 1000)
 	rig.Await(t, "a thousand clients to be cut", func() error {
 		cut, err := a.Metric("eru_agent_http_connections_cut_total")
 		if err == nil && cut < 1000 {
@@ -74,14 +66,6 @@ func TestAThousandSlowClients(t *testing.T) {
 	}
 }
 
-// limited has the agent start with so many descriptors.
-func limited(most int) func(*exec.Cmd) {
-	return func(c *exec.Cmd) {
-		c.Args = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, most), c.Path}, c.Args[1:]...)
-		c.Path = "/bin/sh"
-	}
-}
-
 // answers holds that a path is answered well, in the end: one request may have to give way to slow clients.
 func answers(t *testing.T, a *rig.Agent, path string) {
 	t.Helper()
@@ -107,60 +91,4 @@ func measure(t *testing.T, a *rig.Agent) consumption {
 		return errors.Join(err, err2)
 	})
 	return now
-}
-
-// crowd connects n clients that come again when they are cut, and returns what ends them.
-func crowd(t *testing.T, addr string, n int) func() {
-	t.Helper()
-	const ask = " HTTP/1.1\r\nHost: localhost\r\n"
-	slow := []string{
-		"", // and then a byte at a time, which is no request
-		"GET /metrics" + ask + "X-Slow: ",
-		"GET /metrics" + ask + "X-Slow: " + strings.Repeat("x", 15<<10),
-	}
-	deaf := []string{ // to what is answered
-		strings.Repeat("GET /metrics"+ask+"\r\n", 200),
-		"GET /events" + ask + "\r\n",
-	}
-	manners := slices.Concat(slices.Repeat(slow, 32), slices.Repeat(deaf, 2))
-	ctx, cancel := context.WithCancel(context.Background())
-	var all sync.WaitGroup
-	for i := range n {
-		all.Go(func() {
-			for ctx.Err() == nil {
-				dawdle(ctx, addr, manners[i%len(manners)])
-				pause(ctx)
-			}
-		})
-	}
-	end := sync.OnceFunc(func() { cancel(); all.Wait() })
-	t.Cleanup(end)
-	return end
-}
-
-// dawdle sends what begins a request and then a byte now and then, and reads nothing, until it is cut off.
-func dawdle(ctx context.Context, addr, begin string) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	_ = conn.(*net.TCPConn).SetReadBuffer(1 << 10)
-	for text := begin; ; text = "x" {
-		_ = conn.SetWriteDeadline(time.Now().Add(time.Minute))
-		if _, err := io.WriteString(conn, text); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return
-		}
-		if pause(ctx); ctx.Err() != nil {
-			return
-		}
-	}
-}
-
-func pause(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(200 * time.Millisecond):
-	}
 }
