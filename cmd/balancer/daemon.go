@@ -18,6 +18,7 @@ import (
 
 	"github.com/projecteru2/eru-agent/cmd/cli"
 	"github.com/projecteru2/eru-agent/lb"
+	"github.com/projecteru2/eru-agent/port"
 	"github.com/projecteru2/eru-agent/status"
 	"github.com/projecteru2/eru-agent/systemd"
 )
@@ -35,6 +36,7 @@ type daemon struct {
 	log      *zap.Logger
 	registry *prometheus.Registry
 	listener net.Listener
+	cut      prometheus.Counter // connections to the port
 	store    *status.Store
 	outlet   outlet
 	loop     *lb.Loop
@@ -52,8 +54,8 @@ func follow(ctx context.Context, cfg *config, p proxy) error {
 	log, out := cli.NewLogger(cfg.log.Format, level, os.Stderr, lost)
 	go out.Run()
 	defer out.Close()
-	d := &daemon{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
-	d.registry.MustRegister(lost, cli.ReadBuild().Info("eru_lb_build_info"), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	d := &daemon{cfg: cfg, log: log, registry: prometheus.NewRegistry(), cut: port.NewCut("eru_lb_")}
+	d.registry.MustRegister(lost, d.cut, cli.ReadBuild().Info("eru_lb_build_info"), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := d.make(p); err != nil {
 		return err
 	}

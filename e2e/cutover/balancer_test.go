@@ -27,17 +27,29 @@ type balancer struct {
 // startBalancer starts eru-lb for shop/web of a node, with more flags; it may not be ready yet.
 func startBalancer(t testing.TB, n *rig.Node, p *proxy, flags ...string) *balancer {
 	t.Helper()
-	return launch(t, n, append([]string{
-		"haproxy", "--services", "shop/web", "--haproxy.socket", p.socket(), "--haproxy.state_file", p.state(), "--state_dir", p.dir,
-	}, flags...)...)
+	return launch(t, n, append(driving(p), flags...)...)
+}
+
+// driving are the arguments by which eru-lb drives a HAProxy.
+func driving(p *proxy) []string {
+	return []string{"haproxy", "--services", "shop/web", "--haproxy.socket", p.socket(), "--haproxy.state_file", p.state(), "--state_dir", p.dir}
 }
 
 // launch starts eru-lb for a node, with more arguments.
 func launch(t testing.TB, n *rig.Node, args ...string) *balancer {
 	t.Helper()
+	return launchAs(t, n, func(*exec.Cmd) {}, args...)
+}
+
+// launchAs is launch of what prepare makes of the command.
+func launchAs(t testing.TB, n *rig.Node, prepare func(*exec.Cmd), args ...string) *balancer {
+	t.Helper()
 	args = append(args, "--name", "edge", "--etcd.endpoints", n.Endpoint(), "--etcd.prefix", n.Prefix, "--etcd.timeout", "1s",
 		"--metrics.addr", "127.0.0.1:0", "--log.format", "json")
-	b := &balancer{t: t, Process: r.LaunchAs(t, func(c *exec.Cmd) { c.Path, c.Args = r.Balancer(), append([]string{r.Balancer()}, args...) })}
+	b := &balancer{t: t, Process: r.LaunchAs(t, func(c *exec.Cmd) {
+		c.Path, c.Args = r.Balancer(), append([]string{r.Balancer()}, args...)
+		prepare(c)
+	})}
 	var start struct{ Metrics string }
 	if err := json.Unmarshal([]byte(b.Err.Await(t, `"msg":"starting"`, b.Exited())), &start); err != nil {
 		t.Fatal(err)
