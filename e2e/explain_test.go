@@ -96,7 +96,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%d: %s", code, out)
 		}
 		c = n.In(t).Run("misspelt", "--label=eru.heatlh.http.port=80")
-		if out, code := explained(t, n, a, c.Name); code != 1 || !strings.Contains(out, `spell the label "eru.heatlh.http.port"`) {
+		if out, code := explained(t, n, a, c.Name); code != 1 || !strings.Contains(out, `spell the label "eru.heatlh.http.port" as "eru.health.http.port",`) {
 			t.Errorf("%d: %s", code, out)
 		}
 		c = n.In(t).Run("other")

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/projecteru2/eru-agent/spelling"
 )
 
 // The labels of a check that belong to no Prober.
@@ -156,11 +158,22 @@ func (p *Parser) place(label, value string, settings map[string]*Settings) error
 	kind, key, _ := strings.Cut(name, ".")
 	s, known := settings[kind]
 	if !known || key == "" {
-		return &LabelError{Label: label, Value: value,
-			Want: "interval, timeout, network, via or a label of a kind that this agent knows: " + p.kinds()}
+		return &LabelError{Label: label, Value: value, Want: p.known(kind, key)}
 	}
 	s.values[key] = setting{value: value, from: label}
 	return nil
+}
+
+// known says what was expected in the place of a label of no known kind.
+func (p *Parser) known(kind, key string) string {
+	words, rest := p.kinds(), "."+key
+	if key == "" {
+		words, rest = []string{"interval", "timeout", "network", "via"}, ""
+	}
+	if near := spelling.Nearest(kind, words); near != "" {
+		return "a known label, perhaps " + LabelPrefix + near + rest
+	}
+	return "interval, timeout, network, via or a label of a kind that this agent knows: " + strings.Join(p.kinds(), ", ")
 }
 
 // via reads from where the container is asked.
@@ -194,12 +207,12 @@ func (p *Parser) timing(labels map[string]string, check *Check) error {
 	return nil
 }
 
-func (p *Parser) kinds() string {
+func (p *Parser) kinds() []string {
 	kinds := make([]string, 0, len(p.probers))
 	for _, prober := range p.probers {
 		kinds = append(kinds, prober.Kind())
 	}
-	return strings.Join(kinds, ", ")
+	return kinds
 }
 
 func probedPorts(probes []Probe) []uint16 {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -136,7 +137,7 @@ func (p *Parser) Recall(encoded []byte) (Check, Target, error) {
 func (p *Parser) recallKind(one described) ([]Probe, *Settings, error) {
 	i := slices.IndexFunc(p.probers, func(known Prober) bool { return known.Kind() == one.Kind })
 	if i < 0 {
-		return nil, nil, fmt.Errorf("a probe of kind %.64q, which this agent does not know: %s", one.Kind, p.kinds())
+		return nil, nil, fmt.Errorf("a probe of kind %.64q, which this agent does not know: %s", one.Kind, strings.Join(p.kinds(), ", "))
 	}
 	s := newSettings(one.Kind)
 	for _, key := range slices.Sorted(maps.Keys(one.Settings)) {

@@ -1,6 +1,7 @@
 package healthcheck
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -19,9 +20,6 @@ func (p httpProber) Parse(s *Settings) ([]Probe, error) {
 	if h.port, err = s.Port("port"); err != nil {
 		return nil, err
 	}
-	if h.port == 0 {
-		return nil, s.Errorf("port", "a port, because another label of the http probe is set")
-	}
 	for _, read := range []func(*Settings) error{h.readPath, h.readNames, h.readHeaders, h.readCodes, h.readTLS} {
 		if err := read(s); err != nil {
 			return nil, err
@@ -29,6 +27,9 @@ func (p httpProber) Parse(s *Settings) ([]Probe, error) {
 	}
 	if h.body, err = p.readBody(s, h.method); err != nil {
 		return nil, err
+	}
+	if h.port == 0 { // all is read by now, so that one that is unread is misspelt
+		return nil, cmp.Or(s.unread(), s.Errorf("port", "a port, because another label of the http probe is set"))
 	}
 	if size := len(h.method) + len(h.path) + len(h.host) + len(h.headers); size > maxRequest {
 		return nil, s.Errorf("port", "a request of at most %d KiB; its labels make %d", maxRequest>>10, size>>10)

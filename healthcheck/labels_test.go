@@ -90,12 +90,19 @@ func TestBadLabelsAreNamed(t *testing.T) {
 		want   string
 	}{
 		{labels{"eru.health.": "x"}, `eru.health.="x": want interval, timeout, network, via or a label of a kind that this agent knows: http, tcp`},
-		{labels{"eru.health.intervall": "5s"}, `eru.health.intervall="5s": want interval, timeout, network, via or a label of a kind that this agent knows: http, tcp`},
+		{labels{"eru.health.intervall": "5s"}, `eru.health.intervall="5s": want a known label, perhaps eru.health.interval`},
+		{labels{"eru.health.htp.port": "80"}, `eru.health.htp.port="80": want a known label, perhaps eru.health.http.port`},
+		{labels{"eru.health.HTTP.port": "80"}, `eru.health.HTTP.port="80": want a known label, perhaps eru.health.http.port`},
+		{labels{"eru.health.tpc.ports": "80", "eru.health.zttp.port": "80"}, `eru.health.tpc.ports="80": want a known label, perhaps eru.health.tcp.ports`},
 		{labels{"eru.health.http": "80"}, `eru.health.http="80": want interval, timeout, network, via or a label of a kind that this agent knows: http, tcp`},
 		{labels{"eru.health.dubbo.port": "80"}, `eru.health.dubbo.port="80": want interval, timeout, network, via or a label of a kind that this agent knows: http, tcp`},
-		{labels{port: "80", "eru.health.http.prot": "81"}, `eru.health.http.prot="81": want a label that the http probe knows`},
+		{labels{port: "80", "eru.health.http.prot": "81"}, `eru.health.http.prot="81": want a label that the http probe knows, perhaps eru.health.http.port`},
+		{labels{"eru.health.http.prot": "80"}, `eru.health.http.prot="80": want a label that the http probe knows, perhaps eru.health.http.port`},
+		{labels{port: "80", "eru.health.http.tls.skip-verify": "1"}, `eru.health.http.tls.skip-verify="1": want a label that the http probe knows, perhaps eru.health.http.tls.skip_verify`},
+		{labels{port: "80", "eru.health.http.headers.X-Probe": "1"}, `eru.health.http.headers.X-Probe="1": want a label that the http probe knows, perhaps eru.health.http.header.X-Probe`},
+		{labels{port: "80", "eru.health.http.colour": "red"}, `eru.health.http.colour="red": want a label that the http probe knows`},
 		{labels{port: "80", "eru.health.http.header.": "x"}, `eru.health.http.header.="x": want a label that the http probe knows`},
-		{labels{"eru.health.tcp.port": "80"}, `eru.health.tcp.port="80": want a label that the tcp probe knows`},
+		{labels{"eru.health.tcp.port": "80"}, `eru.health.tcp.port="80": want a label that the tcp probe knows, perhaps eru.health.tcp.ports`},
 		{labels{"eru.health.http.path": "/"}, `eru.health.http.port="": want a port, because another label of the http probe is set`},
 		{labels{port: ""}, `eru.health.http.port="": want ports from 1 to 65535, as in 80,443`},
 		{labels{port: "0"}, `eru.health.http.port="0": want ports from 1 to 65535, as in 80,443`},
@@ -203,9 +210,10 @@ func TestCompiledInKind(t *testing.T) {
 		t.Errorf("%+v, %v", check, err)
 	}
 	for label, want := range map[string]string{
-		"eru.health.redis.prot": `eru.health.redis.prot="1": want a label that the redis probe knows`,
-		"eru.health.none.port":  `eru.health.none.port="1": want labels that make a probe`,
-		"eru.health.mysql.port": `eru.health.mysql.port="1": want interval, timeout, network, via or a label of a kind that this agent knows: http, tcp, redis, none`,
+		"eru.health.redis.prot":  `eru.health.redis.prot="1": want a label that the redis probe knows, perhaps eru.health.redis.port`,
+		"eru.health.reddis.port": `eru.health.reddis.port="1": want a known label, perhaps eru.health.redis.port`,
+		"eru.health.none.port":   `eru.health.none.port="1": want labels that make a probe`,
+		"eru.health.mysql.port":  `eru.health.mysql.port="1": want interval, timeout, network, via or a label of a kind that this agent knows: http, tcp, redis, none`,
 	} {
 		if _, err := parser.Parse(labels{label: "1"}); err == nil || err.Error() != want {
 			t.Errorf("\ngot  %v\nwant %s", err, want)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/projecteru2/eru-agent/foreign"
+	"github.com/projecteru2/eru-agent/spelling"
 )
 
 // LabelPrefix begins every flat label of a check.
@@ -36,6 +37,7 @@ type Settings struct {
 	kind   string
 	values map[string]setting
 	read   map[string]bool
+	groups []string // prefixes of settings that were read
 }
 
 func newSettings(kind string) *Settings {
@@ -94,6 +96,7 @@ func (s *Settings) Bool(key string) (bool, error) {
 
 // Group returns the settings that begin with prefix, by what follows it.
 func (s *Settings) Group(prefix string) map[string]string {
+	s.groups = append(s.groups, prefix)
 	group := map[string]string{}
 	for key, v := range s.values {
 		if name, ok := strings.CutPrefix(key, prefix); ok && name != "" {
@@ -125,7 +128,23 @@ func (s *Settings) unread() error {
 		return nil
 	}
 	slices.Sort(left)
-	return s.Errorf(left[0], "a label that the %s probe knows", s.kind)
+	want := fmt.Sprintf("a label that the %s probe knows", s.kind)
+	if near := spelling.Nearest(left[0], s.known(left[0])); near != "" {
+		want += ", perhaps " + LabelPrefix + s.kind + "." + near
+	}
+	return s.Errorf(left[0], "%s", want)
+}
+
+// known are the settings that were read, whether set or not, those of groups
+// with what follows the first dot of key.
+func (s *Settings) known(key string) []string {
+	known := sortedKeys(s.read)
+	if _, name, ok := strings.Cut(key, "."); ok && name != "" {
+		for _, prefix := range s.groups {
+			known = append(known, prefix+name)
+		}
+	}
+	return known
 }
 
 // MaxPorts bounds the ports of one list.

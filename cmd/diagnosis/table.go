@@ -3,12 +3,15 @@ package diagnosis
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/projecteru2/eru-agent/healthcheck"
+	"github.com/projecteru2/eru-agent/spelling"
 	"github.com/projecteru2/eru-agent/status"
 )
 
@@ -65,12 +68,22 @@ func notOurs(e Evidence) (Advice, bool) {
 	if e.Selected != nil {
 		return advice(fmt.Sprintf("this node's docker.select (%s) leaves it out", strings.Join(e.Selected, ", ")), "give it these labels, or change docker.select and reload the agent")
 	}
-	for label := range e.Docker.Container.Labels {
+	for _, label := range slices.Sorted(maps.Keys(e.Docker.Container.Labels)) {
 		if low := strings.ToLower(label); strings.HasPrefix(low, "eru") && strings.Contains(low, "h") && label != "ERU_META" {
-			return advice("no label of it selects it", "spell the label %q as it is in docs/probes.md (eru.health.…), and create the container anew", label)
+			return advice("no label of it selects it", "spell the label %q as %s, and create the container anew", label, spelt(label))
 		}
 	}
 	return advice("it has no label that selects it: neither ERU=1 nor any eru.health.…", "create it anew with a label, as --label eru.health.http.port=80")
+}
+
+// spelt is how a label that is near to one of a check is to be written.
+func spelt(label string) string {
+	for i, r := range label {
+		if r == '.' && spelling.Nearest(label[:i+1], []string{healthcheck.LabelPrefix}) != "" {
+			return strconv.Quote(healthcheck.LabelPrefix + label[i+1:])
+		}
+	}
+	return "it is in docs/probes.md (eru.health.…)"
 }
 
 func noAgent(e Evidence) (Advice, bool) {

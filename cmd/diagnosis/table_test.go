@@ -59,8 +59,11 @@ func TestOf(t *testing.T) {
 		"out of memory":           {func(e *diagnosis.Evidence) { e.Docker.Running, e.Docker.Exit.OOM = false, true }, "want of memory", "more memory"},
 		"no label":                {func(e *diagnosis.Evidence) { e.Docker.Ours, e.Agent = false, nil }, "no label that selects it", "eru.health.http.port=80"},
 		"a label misspelt": {func(e *diagnosis.Evidence) {
-			e.Docker.Ours, e.Agent, e.Docker.Container.Labels = false, nil, map[string]string{"eru.heatlh.http.port": "80"}
-		}, "no label of it selects it", `"eru.heatlh.http.port"`},
+			e.Docker.Ours, e.Agent, e.Docker.Container.Labels = false, nil, map[string]string{"eru.heatlh.http.port": "80", "eruhealth.http.path": "/"}
+		}, "no label of it selects it", `the label "eru.heatlh.http.port" as "eru.health.http.port",`},
+		"a label that is like none": {func(e *diagnosis.Evidence) {
+			e.Docker.Ours, e.Agent, e.Docker.Container.Labels = false, nil, map[string]string{"eru.http.port": "80"}
+		}, "no label of it selects it", `the label "eru.http.port" as it is in docs/probes.md`},
 		"docker.select": {func(e *diagnosis.Evidence) { e.Docker.Ours, e.Agent, e.Selected = false, nil, []string{"a=b"} }, "docker.select (a=b)", "reload"},
 		"no agent":      {func(e *diagnosis.Evidence) { e.AgentHeard, e.Agent, e.AgentTrouble = false, nil, "connection refused" }, "no agent answers here: connection refused", "systemctl start"},
 		"no agent, and etcd is away": {func(e *diagnosis.Evidence) {

@@ -1,24 +1,26 @@
 package settings
 
 import (
+	"cmp"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/spf13/pflag"
+
+	"github.com/projecteru2/eru-agent/spelling"
 )
 
 // nearest is the key that a misspelt one may have meant, "" if none is near;
 // spell writes a key in the way of the misspelt one.
 func nearest(key string, schema *pflag.FlagSet, spell func(string) string) string {
-	best, least := "", min(4, len(key)/2+2) // a short word is near to every other
+	var elsewhere string // the right name in the wrong section
+	var spelt []string
+	names := map[string]string{}
 	schema.VisitAll(func(f *pflag.Flag) {
-		d := levenshtein.ComputeDistance(key, spell(f.Name))
-		if leaf := f.Name[strings.LastIndexByte(f.Name, '.')+1:]; leaf == key {
-			d = 0 // the right name in the wrong section
+		if leaf := f.Name[strings.LastIndexByte(f.Name, '.')+1:]; leaf == key && elsewhere == "" {
+			elsewhere = f.Name
 		}
-		if d < least {
-			best, least = f.Name, d
-		}
+		spelt = append(spelt, spell(f.Name))
+		names[spell(f.Name)] = f.Name
 	})
-	return best
+	return cmp.Or(elsewhere, names[spelling.Nearest(key, spelt)])
 }
