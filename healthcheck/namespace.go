@@ -126,9 +126,21 @@ func (e *barredError) Error() string { return e.text }
 
 // barred tells what the agent may not do from what went wrong.
 func barred(err error) error {
-	if !errors.Is(err, fs.ErrPermission) {
-		return err
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return &barredError{fmt.Sprintf("the agent may not enter the container's network namespace (%s); it needs CAP_SYS_ADMIN and CAP_SYS_PTRACE: "+
+			"install netns.conf, see docs/probes.md", plain(err))}
+	case errors.Is(err, unix.ESRCH) && apart():
+		return &barredError{"the agent does not see the container's process; in a container it needs --pid host, " +
+			"and to enter --user 0:0 --cap-add SYS_ADMIN --cap-add SYS_PTRACE, see docs/operating.md"}
 	}
-	return &barredError{fmt.Sprintf("the agent may not enter the container's network namespace (%s); it needs CAP_SYS_ADMIN and CAP_SYS_PTRACE: "+
-		"install netns.conf, see docs/probes.md", plain(err))}
+	return err
+}
+
+// apart says whether the agent is in a PID namespace of its own. A process that
+// it does not see need not have ended then.
+func apart() bool {
+	const host = 0xEFFFFFFC // the inode of the first one: PID_NS_INIT_INO in linux/nsfs.h
+	var own unix.Stat_t
+	return unix.Stat("/proc/self/ns/pid", &own) == nil && own.Ino != host
 }

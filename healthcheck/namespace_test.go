@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -256,6 +258,25 @@ func TestBarred(t *testing.T) {
 	for _, via := range []string{"netns", "both"} {
 		v := askVia(t, via, netip.MustParseAddr("127.0.0.1"), shut, labels{"eru.health.tcp.ports": "1"})
 		expect(t, v, healthcheck.ReasonCapability, "connecting: the agent may not enter the container's network namespace (permission denied); it needs CAP_SYS_ADMIN and CAP_SYS_PTRACE: install netns.conf")
+	}
+}
+
+// TestBarredByPIDNamespace is what an agent says that does not see the container's process: in a PID namespace of its own
+// that need not have ended.
+func TestBarredByPIDNamespace(t *testing.T) {
+	unseen := healthcheck.NewNamespace(func() (*os.File, error) { return nil, fmt.Errorf("opening process 7: %w", unix.ESRCH) })
+	v := askVia(t, "netns", netip.MustParseAddr("127.0.0.1"), unseen, labels{"eru.health.tcp.ports": "1"})
+	if os.Getpid() == 1 {
+		expect(t, v, healthcheck.ReasonCapability, "connecting: the agent does not see the container's process; in a container it needs --pid host, and to enter --user 0:0 --cap-add SYS_ADMIN --cap-add SYS_PTRACE, see docs/operating.md")
+		return
+	}
+	if host, err := os.Readlink("/proc/self/ns/pid"); err != nil || host == "pid:[4026531836]" {
+		expect(t, v, healthcheck.ReasonUnreachable, "connecting: opening process 7: no such process")
+	}
+	again := exec.Command(os.Args[0], "-test.run=^TestBarredByPIDNamespace$")
+	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID} // it needs root
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Errorf("in a PID namespace of its own: %v\n%s", err, out)
 	}
 }
 

@@ -124,6 +124,9 @@ func TestImage(t *testing.T) {
 	}
 }
 
+// insideFlags are what probes from inside need of a container.
+const insideFlags = "--user 0:0 --cap-add SYS_ADMIN --cap-add SYS_PTRACE"
+
 // TestImageLacks takes one thing away at a time.
 func TestImageLacks(t *testing.T) {
 	for _, test := range []struct{ without, says string }{
@@ -134,13 +137,22 @@ func TestImageLacks(t *testing.T) {
 		t.Run(test.without, func(t *testing.T) {
 			n := r.Node(t, etcdtest.Start(t))
 			c := n.Run("shop", rig.HTTP)
-			runImage(t, n, test.without, "").says(test.says)
+			i := runImage(t, n, test.without, "")
+			i.says(test.says)
 			if test.without != "--pid host" {
 				return
 			}
 			c.Await("healthy")
 			c.Docker("kill")
 			c.Await("stopped") // by Docker's word
+			const needs = "it needs --pid host, and to enter " + insideFlags
+			inside := n.Run("inside", "--network=none", rig.HTTP, "--label=eru.health.via=netns")
+			if s := inside.Await("invalid"); s.Reason != "capability" || !strings.Contains(s.Detail, needs) {
+				t.Errorf("a probe from inside: reason %q, detail %q", s.Reason, s.Detail)
+			}
+			if out, code := i.exec("explain " + inside.Name); code != 1 || !strings.Contains(out, needs) {
+				t.Errorf("explain: exit code %d\n%s", code, out)
+			}
 		})
 	}
 }
@@ -151,11 +163,10 @@ func TestImageFromInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const flags = "--user 0:0 --cap-add SYS_ADMIN --cap-add SYS_PTRACE"
-	if !strings.Contains(string(page), "`"+flags+"`") {
-		t.Errorf("docs/operating.md does not name %s", flags)
+	if !strings.Contains(string(page), "`"+insideFlags+"`") {
+		t.Errorf("docs/operating.md does not name %s", insideFlags)
 	}
 	n := r.Node(t, etcdtest.Start(t))
-	runImage(t, n, "--cap-drop ALL", "--cap-drop ALL "+flags)
+	runImage(t, n, "--cap-drop ALL", "--cap-drop ALL "+insideFlags)
 	n.Run("inside", "--network=none", rig.HTTP, "--label=eru.health.via=netns").Await("healthy")
 }
