@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -75,7 +74,7 @@ func explain(c *cobra.Command, cfg *config, word, output string) error {
 func gather(ctx context.Context, cfg *config, word string) diagnosis.Evidence {
 	ctx, cancel := context.WithTimeout(ctx, explainWithin)
 	defer cancel()
-	e := diagnosis.Evidence{Word: word, Selected: cfg.docker.selected, Alone: !cfg.self.enabled, EtcdAt: fmt.Sprintf("%s under %s", strings.Join(cfg.etcd.Endpoints, ", "), cfg.etcd.Prefix)}
+	e := diagnosis.Evidence{Word: word, Selected: cfg.docker.selected, Alone: !cfg.self.enabled, EtcdAt: cfg.etcd.At()}
 	askAgent(ctx, cfg, &e)
 	askDocker(ctx, cfg, &e)
 	askEtcd(ctx, cfg, &e)

@@ -252,7 +252,7 @@ func (s *stage) gone(k status.Key) {
 // TestLiveChanges marks what changes, counts the time since, and leaves out what
 // has gone.
 func TestLiveChanges(t *testing.T) {
-	s := newStage(t, statusOptions{app: "new"}, plain)
+	s := newStage(t, statusOptions{app: "new", etcd: "127.0.0.1:2379 under /eru"}, plain)
 	row := func() string { return strings.Join(strings.Fields(s.lines()[liveHead]), " ") }
 	at := now.Add(time.Second)
 	s.put("new", "n1", "id", status.StateStarting, at)
@@ -277,7 +277,7 @@ func TestLiveChanges(t *testing.T) {
 		t.Errorf("of a flap: %q", got)
 	}
 	s.gone(status.Key{App: "new", Entrypoint: "web", Node: "n1", ID: "id"})
-	if got := row(); got != "nothing to show" {
+	if got := row(); got != "nothing to show from etcd at 127.0.0.1:2379 under /eru" {
 		t.Errorf("of none: %q", got)
 	}
 }

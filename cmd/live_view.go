@@ -171,7 +171,7 @@ func (s *screen) table() []string {
 		}
 	}
 	if len(rows) == 1 && s.synced {
-		rows = append(rows, []cell{{text: "  nothing to show"}})
+		rows = append(rows, []cell{{text: "  nothing to show from etcd at " + s.board.opts.etcd}})
 	}
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -34,7 +33,7 @@ whether that one's host answers others. SURROGATE is the node whose agent probes
 			if output != "table" && output != "json" {
 				return cli.Usage(fmt.Errorf("--output: got %q, want table or json", output))
 			}
-			return l.onStore(func(store *status.Store) error { return listNodes(c.Context(), store, c.OutOrStdout(), output) })
+			return l.onStore(func(store *status.Store) error { return listNodes(c, store, l.cfg.etcd.At(), output) })
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "table", "table or json")
@@ -42,14 +41,18 @@ whether that one's host answers others. SURROGATE is the node whose agent probes
 	return c
 }
 
-func listNodes(ctx context.Context, store *status.Store, out io.Writer, output string) error {
-	r, err := store.Roster(ctx)
+func listNodes(c *cobra.Command, store *status.Store, at, output string) error {
+	r, err := store.Roster(c.Context())
 	if err != nil {
 		return err
 	}
-	doc := describeNodes(r)
+	doc, out := describeNodes(r), c.OutOrStdout()
+	doc.etcd = at
 	text := doc.table(painter(out), time.Now())
 	if output == "json" {
+		if len(doc.Nodes) == 0 {
+			_, _ = fmt.Fprint(c.ErrOrStderr(), text)
+		}
 		if text, err = document(doc); err != nil {
 			return err
 		}
@@ -62,6 +65,8 @@ func listNodes(ctx context.Context, store *status.Store, out io.Writer, output s
 type nodeList struct {
 	Monitor *status.Monitor `json:"monitor"` // null: nobody is elected
 	Nodes   []nodeEntry     `json:"nodes"`
+
+	etcd string // where it was asked
 }
 
 // nodeEntry is one node in JSON.
@@ -107,7 +112,7 @@ func newNodeEntry(n status.NodeState, monitor *status.Monitor) nodeEntry {
 
 func (l nodeList) table(p paint, now time.Time) string {
 	if len(l.Nodes) == 0 {
-		return "no nodes under this prefix; is an agent running?\n"
+		return "no nodes in etcd at " + l.etcd + "; is it the agents' etcd and prefix, and is an agent running?\n"
 	}
 	rows := [][]cell{{{"AGENT", bold}, {"NODE", bold}, {"FOR", bold}, {"HOST", bold}, {"SURROGATE", bold}, {"ADDRESS", bold}, {"VERSION", bold}, {"CONTAINERS", bold}}}
 	for _, n := range l.Nodes {

@@ -33,7 +33,7 @@ func roster() status.Roster {
 func TestNodeTable(t *testing.T) {
 	golden(t, "nodes", describeNodes(roster()).table(plain, now))
 	golden(t, "nodes-colour", describeNodes(roster()).table(coloured, now))
-	golden(t, "nodes-empty", describeNodes(status.Roster{}).table(plain, now))
+	golden(t, "nodes-empty", nodeList{etcd: "127.0.0.1:2379 under /eru"}.table(plain, now))
 }
 
 func TestNodeDocument(t *testing.T) {

@@ -19,6 +19,8 @@ import (
 type statusOptions struct {
 	app, node, state, output string
 	watch                    bool
+
+	etcd string // where it is asked
 }
 
 func newStatus() *cobra.Command {
@@ -39,6 +41,7 @@ table, and in the object, stand the drains that operators wish.`,
 				return cli.Usage(fmt.Errorf("--state: got %q, want one of %q", o.state, allStates()))
 			}
 			return l.onStore(func(store *status.Store) error {
+				o.etcd = l.cfg.etcd.At()
 				return o.run(c.Context(), store, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 			})
 		},
@@ -61,6 +64,9 @@ func (o statusOptions) run(ctx context.Context, store *status.Store, in io.Reade
 		drains, err := store.Drains(ctx)
 		if err != nil { // a role may cover the statuses alone
 			_, _ = fmt.Fprintln(errs, "drains are not shown:", err)
+		}
+		if o.output == "json" && len(view.Containers) == 0 {
+			_, _ = fmt.Fprint(errs, o.nothing(view))
 		}
 		return o.print(out, view, drains)
 	}
@@ -146,10 +152,18 @@ func (o statusOptions) table(v status.Tree, p paint, now time.Time) string {
 	}
 	var b strings.Builder
 	if len(rows) == 1 {
-		return "no containers under this prefix; is an agent running, and has a container a label that begins with eru.health.?\n"
+		return o.nothing(v)
 	}
 	writeTable(&b, p, rows)
 	return b.String()
+}
+
+// nothing says where no container was found.
+func (o statusOptions) nothing(v status.Tree) string {
+	if len(v.Containers) > 0 {
+		return "none of the containers in etcd at " + o.etcd + " is what --app, --node and --state ask for\n"
+	}
+	return "no containers in etcd at " + o.etcd + "; is it the agents' etcd and prefix, is an agent running, and has a container a label that begins with eru.health.?\n"
 }
 
 func endpoints(s status.Status) string {

@@ -78,7 +78,8 @@ func TestStatusTable(t *testing.T) {
 	golden(t, "table", statusOptions{}.table(v, plain, now))
 	golden(t, "table-colour", statusOptions{}.table(v, coloured, now))
 	golden(t, "table-app", statusOptions{app: "shop", node: "n1"}.table(v, plain, now))
-	golden(t, "table-empty", statusOptions{app: "nobody"}.table(v, plain, now))
+	golden(t, "table-empty", statusOptions{etcd: "127.0.0.1:2379 under /eru"}.table(status.NewTree(), plain, now))
+	golden(t, "table-none", statusOptions{app: "nobody", etcd: "127.0.0.1:2379 under /eru"}.table(v, plain, now))
 	var b bytes.Buffer
 	if err := (statusOptions{output: "json"}).print(&b, v, wishes()); err != nil {
 		t.Fatal(err)

@@ -26,8 +26,12 @@ func TestStatusCommand(t *testing.T) {
 		}
 		return out
 	}
-	if got := ask(); !strings.Contains(got, "no containers under this prefix") {
+	nothing := "no containers in etcd at " + etcd.Endpoint() + " under " + n.Prefix + "; "
+	if got := ask(); !strings.Contains(got, nothing) {
 		t.Errorf("of nothing it says %q", got)
+	}
+	if out, errs, _ := r.Exec(t, append(here, "-o", "json")...); !json.Valid([]byte(out)) || !strings.HasPrefix(errs, nothing) {
+		t.Errorf("of nothing, in JSON, it says %q and beside it %q", out, errs)
 	}
 	a := n.Start().AwaitReady()
 	shop, api := n.Run("shop", rig.HTTP), n.Run("api", rig.HTTP)

@@ -39,6 +39,9 @@ func (e *Etcd) Flags(f *pflag.FlagSet, session string) {
 	f.DurationVar(&e.Timeout, "etcd.timeout", 3*time.Second, "of one call to etcd")
 }
 
+// At says for people where etcd is asked.
+func (e *Etcd) At() string { return strings.Join(e.Endpoints, ", ") + " under " + e.Prefix }
+
 // EtcdRules are the rules of those keys in a configuration that has them at get.
 func EtcdRules[C any](get func(c *C) *Etcd) []Rule[C] {
 	return []Rule[C]{
