@@ -98,6 +98,27 @@ func TestDebianPackage(t *testing.T) {
 	unchanged(t, n, since)
 }
 
+// TestDebianChangelog wants one, as Debian policy 12.7 has it for a package that is its own upstream, and all files root's.
+func TestDebianChangelog(t *testing.T) {
+	for _, program := range []string{"eru-agent", "eru-lb"} {
+		file := p.of(t, older, program, "_*.deb")
+		for line := range strings.Lines(output(t, "dpkg-deb", "--contents", file)) {
+			if !strings.Contains(line, " root/root ") {
+				t.Errorf("%s: not root's by name: %s", program, line)
+			}
+		}
+		changelog := "./usr/share/doc/" + program + "/changelog.gz"
+		if got := sh(t, "dpkg-deb --contents "+file+" | grep --ignore-case --only-matching '[^ ]*changelog.*'"); got != changelog {
+			t.Errorf("%s has the changelogs\n%s\nwant %s", program, got, changelog)
+		}
+		lines := strings.Split(sh(t, "dpkg-deb --fsys-tarfile "+file+" | tar --extract --to-stdout "+changelog+" | gzip --decompress"), "\n")
+		first, last := program+" (0.1.0) unstable; urgency=medium", " -- projecteru2 <projecteru2@users.noreply.github.com>  Mon, 24 Nov 2025 16:00:00 +0000"
+		if lines[0] != first || lines[len(lines)-1] != last {
+			t.Errorf("%s's changelog begins with %q, want %q; it ends with %q, want %q", program, lines[0], first, lines[len(lines)-1], last)
+		}
+	}
+}
+
 // alone is the configuration of an agent whose etcd is away.
 var alone = "node: nowhere\ndocker: {endpoint: unix:///docker.sock, select: [eru.e2e=none]}\netcd: {endpoints: ['127.0.0.1:1']}\napi: {" + api + "}\n"
 
