@@ -108,7 +108,7 @@ func (p page) probes(c *trail.Container) {
 		}
 		rows = append(rows, []cell{{text: clock(v.At)}, result, {text: timings(healthcheck.Timings(v.Phases))}})
 	}
-	p.section(fmt.Sprintf("Last probes (%d are kept)", len(c.Probes)), rows...)
+	p.section(fmt.Sprintf("Last probes (%d kept)", len(c.Probes)), rows...)
 	rows = nil
 	for _, v := range c.Verdicts[max(0, len(c.Verdicts)-lastProbes):] {
 		result := cell{"pass", green}
@@ -117,7 +117,7 @@ func (p page) probes(c *trail.Container) {
 		}
 		rows = append(rows, []cell{{text: clock(v.At)}, result, {text: v.Name}, {v.Detail, grey}})
 	}
-	p.section(fmt.Sprintf("Changes of the verdict (%d are kept)", len(c.Verdicts)), rows...)
+	p.section(fmt.Sprintf("Changes of the verdict (%d kept)", len(c.Verdicts)), rows...)
 }
 
 func (p page) steps(c *trail.Container) {

@@ -288,7 +288,7 @@ func TestLiveState(t *testing.T) {
 	s := newStage(t, statusOptions{state: "unhealthy"}, plain)
 	s.put("shop", "n2", "1123456789abcdef", status.StateHealthy, now)
 	s.put("api", "n1", "4123", status.StateUnhealthy, now)
-	if got := s.apps(); got != "api" || !strings.HasPrefix(s.lines()[1], "1 containers: 1 unhealthy") {
+	if got := s.apps(); got != "api" || !strings.HasPrefix(s.lines()[1], "1 container: 1 unhealthy") {
 		t.Errorf("it shows %q and says %q", got, s.lines()[1])
 	}
 }
@@ -301,7 +301,7 @@ func TestLiveHeld(t *testing.T) {
 	s.put("aaa", "n1", "id", status.StateHealthy, now.Add(time.Second))
 	s.put("aaa", "n1", "id", status.StateStopped, now.Add(2*time.Second))
 	after := s.lines()
-	if want := "HELD, 1 changes wait · etcd is followed"; after[0] != want {
+	if want := "HELD, 1 change waiting · etcd is followed"; after[0] != want {
 		t.Errorf("the head says %q, want %q", after[0], want)
 	}
 	if strings.Join(before[1:], "\n") != strings.Join(after[1:], "\n") {

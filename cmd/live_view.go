@@ -76,7 +76,7 @@ func (s *screen) line(colour, text string) string {
 func (s *screen) etcdLine() string {
 	held := ""
 	if s.paused {
-		held = fmt.Sprintf("HELD, %d changes wait · ", s.from.waiting())
+		held = fmt.Sprintf("HELD, %s waiting · ", plural(s.from.waiting(), "change"))
 	}
 	switch {
 	case s.lost != nil:
@@ -90,11 +90,11 @@ func (s *screen) etcdLine() string {
 }
 
 func (s *screen) containerLine() string {
-	many := fmt.Sprint(len(s.board.shown))
-	if all := len(s.board.rows); all != len(s.board.shown) {
-		many += fmt.Sprintf(" of %d", all)
+	many := plural(len(s.board.rows), "container")
+	if shown := len(s.board.shown); shown != len(s.board.rows) {
+		many = fmt.Sprintf("%d of %s", shown, many)
 	}
-	return s.line("", fmt.Sprintf("%s containers: %s", many, countsBy(worstFirst(), s.board.counts)))
+	return s.line("", fmt.Sprintf("%s: %s", many, countsBy(worstFirst(), s.board.counts)))
 }
 
 // nodeLine says how the nodes fare, what is drained, and who looks after the

@@ -39,10 +39,3 @@ stop that first. If an agent of that name comes back it begins anew.`,
 	l.AddTo(c.Flags(), "etcd.")
 	return c
 }
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
