@@ -25,7 +25,7 @@ func TestAddresses(t *testing.T) {
 
 	t.Run("host network", func(t *testing.T) {
 		t.Parallel()
-		port := freePort(t)
+		port := rig.FreePort(t)
 		c := node.In(t).Run("host", "--network=host", "--env=PORTS="+port, "--env=CONTROL=off", "--label=eru.health.http.port="+port,
 			bodyFrom(t, "127.0.0.1"))
 		s := c.Await("healthy")
@@ -151,12 +151,6 @@ func TestIPv6(t *testing.T) {
 		return s.State == "healthy"
 	}, func() string { return s.State + " " + s.Detail })
 	want(t, "endpoint", s.Endpoints[port], "[::1]:"+port)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	_, port, _ := net.SplitHostPort(rig.FreeAddress(t))
-	return port
 }
 
 func want[T comparable](t *testing.T, what string, got, want T) {

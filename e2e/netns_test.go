@@ -34,7 +34,7 @@ func TestInside(t *testing.T) {
 		"none":                {"--network=none"},
 		"macvlan":             {"--network=" + apart},
 		"internal":            {"--network=" + internal},
-		"the node's own":      {"--network=host", "--env=PORTS=" + freePort(t), "--env=CONTROL=off"},
+		"the node's own":      {"--network=host", "--env=PORTS=" + rig.FreePort(t), "--env=CONTROL=off"},
 		"over the default":    {},
 		"none, TCP and HTTPS": {"--network=none", "--env=TLS=1", "--label=eru.health.http.scheme=https", "--label=eru.health.http.tls.skip_verify=true", "--label=eru.health.tcp.ports=8081"},
 	} {

@@ -30,7 +30,7 @@ func TestReadOnlyDocker(t *testing.T) {
 	plain := n.Run("plain", first)
 	broken := n.Run("broken", first, "--label=eru.health.http.port=eighty")
 	meta := n.Run("meta", first, `--label=ERU_META={"HealthCheck":{"TCPPorts":["8081"],"HTTPPort":"80"}}`)
-	host := n.Run("host", "--network=host", "--env=PORTS="+freePort(t), "--env=CONTROL=off")
+	host := n.Run("host", "--network=host", "--env=PORTS="+rig.FreePort(t), "--env=CONTROL=off")
 	shared := n.Run("shared", "--network=container:"+web.ID, "--env=PORTS=90", "--env=CONTROL=off", "--label=eru.health.http.port=90")
 	both := n.Create("both", first, rig.HTTP, "--label=eru.health.network="+second)
 	n.Command(t, "network", "connect", second, both.ID)

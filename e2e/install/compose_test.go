@@ -3,7 +3,6 @@ package install
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,9 +16,10 @@ import (
 // which none may fail; names, ports and tags are this test's own, and its agent sees none but its containers.
 func TestCompose(t *testing.T) {
 	project := fmt.Sprintf("eru-compose-%d", os.Getpid())
-	web := rig.FreeAddress(t)
+	port := rig.FreePort(t)
+	web := "127.0.0.1:" + port
 	for name, value := range map[string]string{
-		"COMPOSE_PROJECT_NAME": project, "ERU_TAG": p.tag, "WEB_PORT": portOf(t, web), "AGENT_PORT": portOf(t, rig.FreeAddress(t)), "ETCD_PORT": portOf(t, rig.FreeAddress(t)),
+		"COMPOSE_PROJECT_NAME": project, "ERU_TAG": p.tag, "WEB_PORT": port, "AGENT_PORT": rig.FreePort(t), "ETCD_PORT": rig.FreePort(t),
 	} {
 		t.Setenv(name, value)
 	}
@@ -115,13 +115,4 @@ func override(mine string) string {
 		fmt.Sprintf("  agent: {environment: {ERU_AGENT_DOCKER_SELECT: %q}, labels: [%q]}\n", mine, r.Mark()) +
 		"  etcd: " + mark + "\n  haproxy: " + mark + "\n  eru-lb: " + mark + "\n" +
 		"volumes:\n  runtime: " + mark + "\n  state: " + mark + "\nnetworks:\n  default: " + mark + "\n"
-}
-
-func portOf(t *testing.T, address string) string {
-	t.Helper()
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

@@ -118,3 +118,10 @@ func FreeAddress(t testing.TB) string {
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
+
+// FreePort is the port of a FreeAddress.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(FreeAddress(t)) // it is made by net
+	return port
+}

@@ -12,12 +12,14 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/projecteru2/eru-agent/e2e/rig"
 )
 
 func TestGRPC(t *testing.T) {
 	s := newServer(config{host: "here"}, &journal{out: io.Discard})
 	t.Cleanup(s.close)
-	number := freePort(t)
+	number := rig.FreePort(t)
 	if err := s.serveGRPC(number); err != nil {
 		t.Fatal(err)
 	}

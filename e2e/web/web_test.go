@@ -12,13 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/projecteru2/eru-agent/e2e/rig"
 	"github.com/projecteru2/eru-agent/e2e/rogue"
 )
 
 // start serves one port and the control port, both chosen by the kernel, and returns their addresses.
 func start(t *testing.T, cfg config) (*server, string, string) {
 	t.Helper()
-	cfg.ports = []string{freePort(t)}
+	cfg.ports = []string{rig.FreePort(t)}
 	if cfg.mode.name == "" {
 		cfg.mode.name = "ok"
 	}
@@ -29,17 +30,6 @@ func start(t *testing.T, cfg config) (*server, string, string) {
 	}
 	_, control, _ := net.SplitHostPort(s.control.Addr().String())
 	return s, "127.0.0.1:" + cfg.ports[0], "http://127.0.0.1:" + control
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 func get(t *testing.T, url string) string {
@@ -258,7 +248,7 @@ func TestRun(t *testing.T) {
 		getenv := func(name string) string {
 			switch name {
 			case "PORTS":
-				return freePort(t)
+				return rig.FreePort(t)
 			case "CONTROL":
 				return "off"
 			}
