@@ -41,8 +41,9 @@ func Within(s string, most int) string {
 	return cut(shown(head(s, most), false), most)
 }
 
-// Quote is s as a string of Go, shortened: what Text would not show is spelt.
-func Quote(s string) string { return shown(strconv.Quote(cut(s, MaxText)), false) }
+// Quote is no more than most bytes of s, which are at least 3, as a string of Go:
+// what Text would not show is spelt.
+func Quote(s string, most int) string { return shown(strconv.Quote(cut(s, most)), false) }
 
 // Lines is Text for what may have several lines, such as an error.
 func Lines(s string) string {

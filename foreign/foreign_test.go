@@ -57,10 +57,10 @@ func TestTextIsBounded(t *testing.T) {
 }
 
 func TestQuote(t *testing.T) {
-	if got := foreign.Quote("a\x1b\"\u3164\n"); got != `"a\x1b\"?\n"` {
+	if got := foreign.Quote("a\x1b\"\u3164\n", 64); got != `"a\x1b\"?\n"` {
 		t.Errorf("got %s", got)
 	}
-	if got := foreign.Quote(strings.Repeat("\x1b", 10<<10)); len(got) > 4*foreign.MaxText+2 || !strings.HasSuffix(got, "…\"") {
+	if got := foreign.Quote(strings.Repeat("\x1b", 10<<10), 64); len(got) > 4*64+2 || !strings.HasSuffix(got, "…\"") {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/projecteru2/eru-agent/foreign"
 	"github.com/projecteru2/eru-agent/healthcheck"
 )
 
@@ -100,6 +101,7 @@ func TestBadLabelsAreNamed(t *testing.T) {
 		{labels{"eru.health.http.prot": "80"}, `eru.health.http.prot="80": want a label that the http probe knows, perhaps eru.health.http.port`},
 		{labels{port: "80", "eru.health.http.tls.skip-verify": "1"}, `eru.health.http.tls.skip-verify="1": want a label that the http probe knows, perhaps eru.health.http.tls.skip_verify`},
 		{labels{port: "80", "eru.health.http.headers.X-Probe": "1"}, `eru.health.http.headers.X-Probe="1": want a label that the http probe knows, perhaps eru.health.http.header.X-Probe`},
+		{labels{port: "80", "eru.health.http.headr.Authorization": strings.Repeat("t", 300)}, `eru.health.http.headr.Authorization="` + strings.Repeat("t", 61) + `…": want a label that the http probe knows, perhaps eru.health.http.header.Authorization`},
 		{labels{port: "80", "eru.health.http.colour": "red"}, `eru.health.http.colour="red": want a label that the http probe knows`},
 		{labels{port: "80", "eru.health.http.header.": "x"}, `eru.health.http.header.="x": want a label that the http probe knows`},
 		{labels{"eru.health.tcp.port": "80"}, `eru.health.tcp.port="80": want a label that the tcp probe knows, perhaps eru.health.tcp.ports`},
@@ -132,14 +134,14 @@ func TestBadLabelsAreNamed(t *testing.T) {
 		{labels{port: "80", "eru.health.http.codes": "200,600"}, `eru.health.http.codes="200,600": want codes from 100 to 599, as in 200-299,404`},
 		{labels{port: "80", "eru.health.http.body": "("}, "eru.health.http.body=\"(\": want an RE2 regular expression: error parsing regexp: missing closing ): `(`"},
 		{labels{port: "80", "eru.health.http.body": "((a{30}){30})"}, `eru.health.http.body="((a{30}){30})": want an RE2 regular expression: too costly to match: shorten it or its repetitions`},
-		{labels{port: "80", "eru.health.http.body": strings.Repeat("a", 1025)}, `eru.health.http.body="` + strings.Repeat("a", 253) + `…": want an RE2 regular expression: longer than 1024 bytes`},
+		{labels{port: "80", "eru.health.http.body": strings.Repeat("a", 1025)}, `eru.health.http.body="` + strings.Repeat("a", 61) + `…": want an RE2 regular expression: longer than 1024 bytes`},
 		{labels{port: "80", "eru.health.http.body": "x", "eru.health.http.method": "HEAD"}, `eru.health.http.body="x": want a method that has a body in its answer, not HEAD`},
 		{labels{port: "80", "eru.health.http.scheme": "https", "eru.health.http.tls.skip_verify": "yes"}, `eru.health.http.tls.skip_verify="yes": want true or false`},
 		{labels{port: "80", "eru.health.http.tls.skip_verify": "true"}, `eru.health.http.tls.skip_verify="true": want eru.health.http.scheme=https beside it`},
 		{labels{port: "80", "eru.health.http.tls.server_name": "a"}, `eru.health.http.tls.server_name="a": want eru.health.http.scheme=https beside it`},
 		{labels{"eru.health.tcp.ports": "80,x"}, `eru.health.tcp.ports="80,x": want ports from 1 to 65535, as in 80,443`},
 		{labels{"eru.health.tcp.ports": "80-90"}, `eru.health.tcp.ports="80-90": want ports from 1 to 65535, as in 80,443`},
-		{labels{"eru.health.tcp.ports": ports(33)}, fmt.Sprintf("eru.health.tcp.ports=%q: want at most 32 ports", ports(33))},
+		{labels{"eru.health.tcp.ports": ports(33)}, fmt.Sprintf("eru.health.tcp.ports=%q: want at most 32 ports", ports(33)[:61]+"…")},
 		{labels{"eru.publish": "http"}, `eru.publish="http": want ports from 1 to 65535, as in 80,443`},
 		{labels{"eru.health.interval": "5"}, `eru.health.interval="5": want a duration from 100ms to 1h0m0s, as in 5s`},
 		{labels{"eru.health.interval": "99ms"}, `eru.health.interval="99ms": want a duration from 100ms to 1h0m0s, as in 5s`},
@@ -167,6 +169,9 @@ func TestBadLabelsAreNamed(t *testing.T) {
 			}
 			if err.Error() != tt.want {
 				t.Errorf("\ngot  %s\nwant %s", err, tt.want)
+			}
+			if len(err.Error()) > foreign.MaxText {
+				t.Errorf("%s: %d bytes, and a status shows %d", err, len(err.Error()), foreign.MaxText)
 			}
 		})
 	}

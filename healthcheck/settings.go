@@ -22,9 +22,13 @@ type LabelError struct {
 	Want  string // what was expected
 }
 
+// maxValue is how much of a value is shown, in bytes: what was expected has to
+// find room beside it in the detail of a status.
+const maxValue = 64
+
 // Error is one line that is fit to be shown, whatever the label holds.
 func (e *LabelError) Error() string {
-	return foreign.Text(e.Label) + "=" + foreign.Quote(e.Value) + ": want " + foreign.Text(e.Want)
+	return foreign.Text(e.Label) + "=" + foreign.Quote(e.Value, maxValue) + ": want " + foreign.Text(e.Want)
 }
 
 // setting is one value and the label that it came from, for errors.
