@@ -10,8 +10,8 @@ import (
 
 // compare holds a listing against what is known and asks Docker about each
 // difference. A listing alone changes nothing: it may lag. It does not show that
-// a container was started anew: after a gap in the events that is asked for
-// where the kernel would not have told.
+// a container was started anew, and maybe ended again: after a gap in the events
+// that is asked for where the kernel would not have told.
 func (k *keeper) compare(ctx context.Context, l listing) {
 	k.listOK.Store(true)
 	first := k.applied == 0
@@ -47,7 +47,8 @@ func (k *keeper) compareOne(ctx context.Context, id string, c listed, l listing,
 		r = &record{}
 		k.known[id] = r
 	}
-	if r.differs(c, l.all) || c.running && !l.periodic && k.deaths.fate(id, r.c.Pid) == fateUnknown {
+	untold := c.exited || c.running && k.deaths.fate(id, r.c.Pid) == fateUnknown
+	if r.differs(c, l.all) || untold && !l.periodic {
 		if first {
 			k.awaited[id] = c.name
 		}

@@ -122,6 +122,28 @@ func TestDaemonAway(t *testing.T) {
 	}
 }
 
+// A life that nothing told of, neither its beginning nor its end, looks in a
+// listing like the death before it.
+func TestLifeWhileDaemonAway(t *testing.T) {
+	f := started(t, dockertest.Config{})
+	lives, rests := f.s.Run(ours("lives")), f.s.Run(ours("rests"))
+	f.s.OOM(lives.ID)
+	f.s.Die(rests.ID, 1)
+	f.gather(map[string]Kind{lives.ID: Exited, rests.ID: Exited})
+	f.s.Down()
+	f.s.Start(lives.ID)
+	f.s.Die(lives.ID, codeKilled)
+	f.s.Up()
+	now, _ := f.s.Container(lives.ID)
+	if e := f.expect(Exited, lives.ID); e.Exit != (Exit{Known: true, Code: codeKilled}) || !e.Container.Started.Equal(now.StartedAt) {
+		t.Errorf("%+v, started %v", e, now.StartedAt)
+	}
+	f.tells()
+	if n := f.corrections(); n != 1 {
+		t.Errorf("%d corrections, want 1", n)
+	}
+}
+
 func TestDaemonNotThereAtStart(t *testing.T) {
 	f := newFixture(t, dockertest.Config{})
 	web := f.s.Run(ours("web"))

@@ -29,8 +29,9 @@ func (k *keeper) apply(ctx context.Context, id string, d details, r *record) boo
 }
 
 func (k *keeper) ended(ctx context.Context, d details, r *record) bool {
-	was := r.phase
-	if was == phaseUnknown || !d.container.Started.Equal(r.c.Started) {
+	was, anew := r.phase, !d.container.Started.Equal(r.c.Started)
+	if was == phaseUnknown || anew {
+		r.oom = r.oom && was != phaseExited                          // else that was of the life before
 		r.c, r.phase, r.target = d.container, phaseRunning, d.target // it ran, and ended before it was seen
 	}
 	renamed := d.container.Name != r.c.Name // with its end, or after it
@@ -40,7 +41,7 @@ func (k *keeper) ended(ctx context.Context, d details, r *record) bool {
 	if renamed && !told {
 		k.tell(ctx, Event{Kind: Exited, ID: d.id, Container: r.c, Exit: r.exit})
 	}
-	return was != phaseExited || renamed
+	return was != phaseExited || anew || renamed
 }
 
 func (k *keeper) running(ctx context.Context, d details, r *record) bool {

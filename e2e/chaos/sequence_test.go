@@ -75,6 +75,7 @@ func TestKeptSequences(t *testing.T) {
 	s := newScene(t, false)
 	for _, kept := range []struct{ name, sequence string }{
 		{"a day", "run c0 http; run c1 named; run c2 plain; wait 300; behave c0 500; pause c1; wait 100; crash; way hold; die c0 0; resume; remove c2 0"},
+		{"a life unseen", "with kernel; run c0 quit; die c0 150; wait 300; freeze-agent; dockerd dead; start c0; wait 20; stop c0 150; wait 300"},
 	} {
 		t.Run(kept.name, func(t *testing.T) {
 			q, err := parse(kept.sequence)
