@@ -91,7 +91,7 @@ func (l *life) resume(was status.Status, now time.Time) {
 	switch drained := was.State == status.StateDraining && was.Reason == reasonDrain; {
 	case s.State == status.StateStopped:
 		if len(s.Networks) == 0 { // Docker has forgotten them
-			s.Networks, s.Endpoints = was.Networks, was.Endpoints
+			s.Networks, s.Endpoints, s.Check = was.Networks, was.Endpoints, was.Check
 		}
 	case was.State == status.StateStopped, s.State == status.StateDraining:
 	case drained && l.verified.IsZero():

@@ -354,28 +354,30 @@ func TestDiedWhileNoAgentWasThere(t *testing.T) {
 // What is dead already is not written again, although Docker has forgotten its
 // addresses.
 func TestFoundStoppedAndStillDead(t *testing.T) {
-	for _, etcdFirst := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, nodeConfig())
-			c := box("c1", plainLabels())
-			f := foundOf(c, status.StateStopped, "exited")
-			f.Status.Detail = "exit code 1"
-			if etcdFirst {
-				r.adopt(f)
-			}
-			dead := c
-			dead.Addr, dead.Networks = netip.Addr{}, nil
-			r.exited(dead, watcher.Exit{Known: true, Code: 1})
-			if !etcdFirst {
-				r.adopt(f)
-			}
-			r.says()
-			if _, s := r.only(); !s.Since.Equal(f.Status.Since) {
-				t.Errorf("since %s, want %s", s.Since, f.Status.Since)
-			}
-			r.removed("c1")
-			r.says("c1 deleted web/web")
-		})
+	for _, labels := range []map[string]string{plainLabels(), probedLabels()} {
+		for _, etcdFirst := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, nodeConfig())
+				c := box("c1", labels)
+				f := foundOf(c, status.StateStopped, "exited")
+				f.Status.Detail = "exit code 1"
+				if etcdFirst {
+					r.adopt(f)
+				}
+				dead := c
+				dead.Addr, dead.Networks = netip.Addr{}, nil
+				r.exited(dead, watcher.Exit{Known: true, Code: 1})
+				if !etcdFirst {
+					r.adopt(f)
+				}
+				r.says()
+				if _, s := r.only(); !s.Since.Equal(f.Status.Since) || string(s.Check) != string(f.Status.Check) {
+					t.Errorf("since %s, asked by %s, want %s and %s", s.Since, s.Check, f.Status.Since, f.Status.Check)
+				}
+				r.removed("c1")
+				r.says("c1 deleted web/web")
+			})
+		}
 	}
 }
 

@@ -169,14 +169,16 @@ func misfits(l *ledger, n *rig.Node, flags ...string) int {
 	run("healthy")
 	run("invalid", "--label=eru.health.http.port=none")
 	l.is(n.Run("misfit", slices.Concat(flags, []string{rig.HTTP, "--env=MODE=503"})...).ID, "starting")
-	failing, paused := run("healthy", rig.HTTP), run("healthy", rig.HTTP)
+	failing, paused, dead := run("healthy", rig.HTTP), run("healthy", rig.HTTP), run("healthy", rig.HTTP)
 	l.settle(time.Now())
 	l.is(failing.ID, "unhealthy")
 	failing.Behave("500")
 	l.is(paused.ID, "paused")
 	paused.Docker("pause")
+	l.dies(dead.ID)
+	dead.Docker("kill")
 	l.settle(time.Now())
-	return 5
+	return 6
 }
 
 // gather lets containers join the crowd, and waits until they are healthy.
