@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -9,10 +10,14 @@ import (
 	"time"
 
 	"github.com/projecteru2/eru-agent/e2e/rig"
+	"github.com/projecteru2/eru-agent/watcher/dockertest"
 )
 
 // overlap is how long after a change of the truth the former one may still be written: what caused it was on its way.
 const overlap = time.Second
+
+// probed is how long before a status the probe may have begun that led to it.
+const probed = 3 * time.Second
 
 // ledger knows what each container of a node truly is, and holds against it every revision that the witness sees. It
 // takes nothing from the agent.
@@ -32,6 +37,7 @@ type ledger struct {
 	early  []rig.Event        // of containers whose truth is not known yet
 	last   map[string]sight
 	seqs   map[string]uint64
+	tardy  int // verdicts that the suite's own servers earned
 }
 
 type truth struct {
@@ -52,6 +58,9 @@ func newLedger(row *row, node *rig.Node) *ledger {
 	l := &ledger{row: row, node: node, truths: map[string][]truth{}, last: map[string]sight{}, seqs: map[string]uint64{}}
 	row.t.Cleanup(func() {
 		l.judge()
+		if l.tardy > 0 {
+			l.row.note("the suite was too busy to answer %d times", l.tardy)
+		}
 		for _, e := range l.early {
 			row.wrongly("revision %d is about a container that there never was: %s", e.Revision, e.Key)
 		}
@@ -103,21 +112,40 @@ func (l *ledger) judge() {
 }
 
 func (l *ledger) judgeLocked(id string, e rig.Event) {
+	var s rig.Status
 	state, was := rig.Gone, l.last[id]
 	if !e.Deleted() {
-		s := e.Status(l.row.t)
+		s = e.Status(l.row.t)
 		state = s.State
 		l.lawsLocked(e, s)
 	} else if was.state != "stopped" && was.state != "" {
 		l.row.wrongly("revision %d deletes %s, which was %s and never said to be stopped", e.Revision, e.Key, was.state)
 	}
 	fits := l.fitLocked(id, state, was, e.At)
-	if fits < 0 {
+	switch {
+	case fits >= 0:
+	case l.earned(s, e.At):
+		l.tardy++
+		fits = was.truth
+	default:
 		l.row.wrongly("revision %d says that %s is %s after %s; the truth since %s is %s: %s", e.Revision, e.Key, state, or(was.state, "nothing"),
 			e.At.Sub(l.truths[id][len(l.truths[id])-1].since).Round(time.Millisecond), l.truths[id][len(l.truths[id])-1].end, e.Value)
 		fits = was.truth
 	}
 	l.last[id] = sight{state: state, truth: fits, at: e.At}
+}
+
+// earned says whether a container is rightly called silent, because the suite itself, which stands for it, was.
+func (l *ledger) earned(s rig.Status, at time.Time) bool {
+	if l.node.Crowd == nil || s.State != "unhealthy" || s.Reason != "timeout" {
+		return false
+	}
+	for _, endpoint := range s.Endpoints {
+		if l.node.Crowd.Tardy(endpoint, at.Add(-probed)) {
+			return true
+		}
+	}
+	return false
 }
 
 // lawsLocked holds for every status, whatever happens.
@@ -229,6 +257,44 @@ func TestLedger(t *testing.T) {
 	} {
 		if got := l.fitLocked("a", c.state, c.was, t0.Add(c.at)); got != c.want {
 			t.Errorf("%s after %+v at %s fits %d, want %d", c.state, c.was, c.at, got, c.want)
+		}
+	}
+}
+
+// TestTardyLedger holds that a verdict of timeout is forgiven where the suite let a request wait, and nowhere else.
+func TestTardyLedger(t *testing.T) {
+	l, err := net.Listen("tcp", "0.0.0.0:0") //nolint:gosec // as the crowd does
+	if err != nil {
+		t.Fatal(err)
+	}
+	crowd, began := rig.NewCrowd(t, dockertest.Config{}), time.Now()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	late, timely := "127.9.9.1:"+port, "127.9.9.2:"+port
+	conn, err := net.Dial("tcp", late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	<-time.After(300 * time.Millisecond) // the suite's lateness
+	crowd.Answer(l)
+	book := &ledger{node: &rig.Node{Crowd: crowd}}
+	silent := func(endpoint, reason string) rig.Status {
+		return rig.Status{State: "unhealthy", Reason: reason, Endpoints: map[string]string{port: endpoint}}
+	}
+	for _, c := range []struct {
+		what string
+		s    rig.Status
+		at   time.Time
+		want bool
+	}{
+		{"late", silent(late, "timeout"), began, true},
+		{"long ago", silent(late, "timeout"), time.Now().Add(probed + time.Minute), false},
+		{"another reason", silent(late, "refused"), began, false},
+		{"another container", silent(timely, "timeout"), time.Now(), false},
+		{"healthy", rig.Status{State: "healthy", Endpoints: map[string]string{port: late}}, began, false},
+	} {
+		if got := book.earned(c.s, c.at); got != c.want {
+			t.Errorf("%s: %t, want %t", c.what, got, c.want)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/projecteru2/eru-agent/e2e/rogue"
 	"github.com/projecteru2/eru-agent/watcher/dockertest"
@@ -25,8 +26,9 @@ type Crowd struct {
 	wg        sync.WaitGroup
 	mu        sync.Mutex
 	tls       *tls.Config
-	modes     map[string]string // by address
-	pulses    map[string]pulse  // by address
+	modes     map[string]string    // by address
+	pulses    map[string]pulse     // by address
+	tardy     map[string]time.Time // by address, when a request had waited last
 	listeners []net.Listener
 	waiting   map[net.Conn]struct{}
 	ended     bool
@@ -49,7 +51,7 @@ func NewCrowdAt(t testing.TB, cfg dockertest.Config, l net.Listener) *Crowd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Crowd{Server: dockertest.New(t, cfg), tls: secure, modes: map[string]string{}, pulses: map[string]pulse{}, waiting: map[net.Conn]struct{}{}}
+	c := &Crowd{Server: dockertest.New(t, cfg), tls: secure, modes: map[string]string{}, pulses: map[string]pulse{}, tardy: map[string]time.Time{}, waiting: map[net.Conn]struct{}{}}
 	_, c.port, _ = net.SplitHostPort(l.Addr().String())
 	c.Answer(l)
 	t.Cleanup(c.Quit)
@@ -106,6 +108,7 @@ func (c *Crowd) accept(l net.Listener) {
 		if err != nil {
 			return // closed
 		}
+		c.keepTime(conn)
 		if c.keep(conn) {
 			c.wg.Go(func() { c.serve(conn) })
 		}
@@ -129,6 +132,7 @@ func (c *Crowd) serve(conn net.Conn) {
 			break
 		}
 	}
+	c.keepTime(conn)
 	if rogue.Answer(in, out, mode) {
 		return
 	}

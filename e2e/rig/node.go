@@ -21,6 +21,8 @@ type Node struct {
 	Prefix string
 	// Flags are given to every agent of this node, after those that make it this node's.
 	Flags []string
+	// Crowd is what its containers are, nil if they are Docker's.
+	Crowd *Crowd
 
 	t             testing.TB
 	etcd          string
@@ -57,7 +59,7 @@ func (r *Rig) CrowdNode(t testing.TB, crowd *Crowd, endpoint string, cfg clientv
 func (r *Rig) CrowdNodeUnder(t testing.TB, crowd *Crowd, endpoint, prefix string, cfg clientv3.Config) *Node {
 	t.Helper()
 	n := r.node(t, endpoint, prefix, cfg)
-	n.own = []string{"--docker.endpoint", crowd.Endpoint()}
+	n.own, n.Crowd = []string{"--docker.endpoint", crowd.Endpoint()}, crowd
 	return n
 }
 
@@ -65,7 +67,7 @@ func (r *Rig) CrowdNodeUnder(t testing.TB, crowd *Crowd, endpoint, prefix string
 func (n *Node) Beside(crowd *Crowd) *Node {
 	return &Node{
 		Rig: n.Rig, Witness: n.Witness, Name: n.Rig.name("node"), Prefix: n.Prefix, t: n.t, etcd: n.etcd,
-		own: []string{"--docker.endpoint", crowd.Endpoint()},
+		own: []string{"--docker.endpoint", crowd.Endpoint()}, Crowd: crowd,
 	}
 }
 
