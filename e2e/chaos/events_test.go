@@ -114,6 +114,7 @@ func TestSlowSubscriber(t *testing.T) {
 	for range of(1, 2) {
 		h.Hang(dockertest.Events)
 		for lost := h.Lost(); h.Lost() < lost+of(500, 5000); {
+			h.listened()
 			for range 100 {
 				h.Rename(ids[rand.IntN(len(ids))], "flood")
 			}
@@ -127,6 +128,21 @@ func TestSlowSubscriber(t *testing.T) {
 	}
 	h.row.note("events lost %d, corrections %d", h.Lost(), corrections(t, a))
 	h.row.flat(a, before)
+}
+
+// listened returns once the agent listens to Docker's events, which do not come: it may just have been opening another stream.
+func (h *herd) listened() {
+	h.l.row.t.Helper()
+	if h.Streams() > 0 {
+		return
+	}
+	h.Unhang(dockertest.Events)
+	ctx, cancel := context.WithTimeout(context.Background(), rig.Patience)
+	defer cancel()
+	if err := h.AwaitStreams(ctx, 1); err != nil {
+		h.l.row.t.Fatal(err)
+	}
+	h.Hang(dockertest.Events)
 }
 
 // TestDockerForgets has Docker end all containers, or forget them, and containers go while no agent runs.
