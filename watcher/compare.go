@@ -47,8 +47,7 @@ func (k *keeper) compareOne(ctx context.Context, id string, c listed, l listing,
 		r = &record{}
 		k.known[id] = r
 	}
-	untold := c.exited || c.running && k.deaths.fate(id, r.c.Pid) == fateUnknown
-	if r.differs(c, l.all) || untold && !l.periodic {
+	if r.differs(c, l.all) || !l.periodic && (c.exited || c.running && k.deaths.fate(id, r.c.Pid) == fateUnknown) {
 		if first {
 			k.awaited[id] = c.name
 		}
