@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -134,10 +133,7 @@ func TestDescriptorsAtStart(t *testing.T) {
 	ended := 0
 	for most := uint64(8); most < enough; most += uint64(of(3, 1)) { // Go itself does not start with less, and says so
 		row.injected(1)
-		a := n.StartAs("", func(c *exec.Cmd) {
-			c.Args = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, most), c.Path}, c.Args[1:]...)
-			c.Path = "/bin/sh"
-		})
+		a := n.StartAs("", rig.FewDescriptors(int(most)))
 		if !comesUp(t, a) {
 			ended++
 			continue
