@@ -19,8 +19,9 @@ func nearest(key string, schema *pflag.FlagSet, spell func(string) string) strin
 		if leaf := f.Name[strings.LastIndexByte(f.Name, '.')+1:]; leaf == key && elsewhere == "" {
 			elsewhere = f.Name
 		}
-		spelt = append(spelt, spell(f.Name))
-		names[spell(f.Name)] = f.Name
+		word := spell(f.Name)
+		spelt = append(spelt, word)
+		names[word] = f.Name
 	})
 	return cmp.Or(elsewhere, names[spelling.Nearest(key, spelt)])
 }
