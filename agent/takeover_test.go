@@ -328,6 +328,18 @@ func TestTakeOverPrefersItsOwnKey(t *testing.T) {
 	}
 }
 
+// foundDead has c be dead when it is first seen, before or after etcd shows f.
+func (r *rig) foundDead(c watcher.Container, f status.Found, etcdFirst bool) {
+	if etcdFirst {
+		r.adopt(f)
+	}
+	c.Addr, c.Networks = netip.Addr{}, nil // Docker has forgotten them
+	r.exited(c, watcher.Exit{Known: true, Code: 1})
+	if !etcdFirst {
+		r.adopt(f)
+	}
+}
+
 func TestDiedWhileNoAgentWasThere(t *testing.T) {
 	for _, state := range []status.State{status.StateHealthy, status.StateDraining, status.StatePaused, status.StateLost} {
 		for _, etcdFirst := range []bool{true, false} {
@@ -335,15 +347,7 @@ func TestDiedWhileNoAgentWasThere(t *testing.T) {
 				r := newRig(t, nodeConfig())
 				c := box("c1", plainLabels())
 				f := foundOf(c, state, "")
-				if etcdFirst {
-					r.adopt(f)
-				}
-				dead := c
-				dead.Addr, dead.Networks = netip.Addr{}, nil
-				r.exited(dead, watcher.Exit{Known: true, Code: 1})
-				if !etcdFirst {
-					r.adopt(f)
-				}
+				r.foundDead(c, f, etcdFirst)
 				r.says("c1 stopped exited")
 				r.population(map[status.State]int{"stopped": 1})
 			})
@@ -361,15 +365,7 @@ func TestFoundStoppedAndStillDead(t *testing.T) {
 				c := box("c1", labels)
 				f := foundOf(c, status.StateStopped, "exited")
 				f.Status.Detail = "exit code 1"
-				if etcdFirst {
-					r.adopt(f)
-				}
-				dead := c
-				dead.Addr, dead.Networks = netip.Addr{}, nil
-				r.exited(dead, watcher.Exit{Known: true, Code: 1})
-				if !etcdFirst {
-					r.adopt(f)
-				}
+				r.foundDead(c, f, etcdFirst)
 				r.says()
 				if _, s := r.only(); !s.Since.Equal(f.Status.Since) || string(s.Check) != string(f.Status.Check) {
 					t.Errorf("since %s, asked by %s, want %s and %s", s.Since, s.Check, f.Status.Since, f.Status.Check)
