@@ -103,6 +103,9 @@ func publishing(f figures) page.Vital {
 	v := page.Vital{Name: "Waiting for etcd", Level: page.OK}
 	queue, failed := f.sum("eru_agent_publish_queue", "", ""), f.sum("eru_agent_publish_errors_total", "", "")
 	v.Value = fmt.Sprintf("%.0f keys", queue)
+	if queue == 1 {
+		v.Value = "1 key"
+	}
 	if queue > 0 {
 		v.Level = page.Warn
 	}

@@ -69,7 +69,7 @@ func (s *Store) forget(ctx context.Context, r Remains, more []clientv3.Cmp, comm
 			err = commit(ctx, conditions, ops)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("forgetting %d containers of node %q: %w", len(part), r.Node, err)
+			return 0, fmt.Errorf("forgetting containers of node %q, %d at once: %w", r.Node, len(part), err)
 		}
 	}
 	err = commit(ctx, conditions, []clientv3.Op{

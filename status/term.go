@@ -74,7 +74,7 @@ func (t *Term) Note(ctx context.Context, notes map[string]*Silence) error {
 			err = ErrOver
 		}
 		if err != nil {
-			return fmt.Errorf("noting the silence of %d nodes: %w", len(names), err)
+			return fmt.Errorf("noting the silence of nodes, %d at once: %w", len(names), err)
 		}
 	}
 	return nil

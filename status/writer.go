@@ -294,7 +294,7 @@ func (w *Writer) flush(ctx context.Context) error {
 			return w.tidy(ctx)
 		}
 		if err := w.commit(ctx, b); err != nil {
-			return fmt.Errorf("writing %d keys of node %q to etcd: %w", len(b.entries), w.id.Node, err)
+			return fmt.Errorf("writing keys of node %q to etcd, %d at once: %w", w.id.Node, len(b.entries), err)
 		}
 	}
 }
