@@ -40,15 +40,25 @@ type shelf[T any] struct {
 
 	values   map[string]T // by name
 	unread   map[string]Unread
+	written  map[string]int64 // by name, the revision of what stands there
 	revision int64
 }
 
-// relistEvery is how often a shelf is read anew. A watch stays silent when etcd
-// has gone back in time.
+// relistEvery is how often a shelf that is followed is held against what stands
+// in etcd. A watch stays silent when etcd has gone back in time.
 const relistEvery = time.Minute
 
 // list reads the whole shelf. A read that fails leaves it as it was.
 func (f *shelf[T]) list(ctx context.Context) error {
+	kvs, revision, err := f.read(ctx)
+	if err == nil {
+		f.replace(kvs, revision)
+	}
+	return err
+}
+
+// read reads what stands in etcd, all of one revision.
+func (f *shelf[T]) read(ctx context.Context) ([]*mvccpb.KeyValue, int64, error) {
 	var kvs []*mvccpb.KeyValue
 	from, revision := f.prefix, int64(0)
 	for more := true; more; {
@@ -59,7 +69,7 @@ func (f *shelf[T]) list(ctx context.Context) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("reading %q from etcd at %q: %w", f.prefix, f.store.cfg.Endpoints, err)
+			return nil, 0, fmt.Errorf("reading %q from etcd at %q: %w", f.prefix, f.store.cfg.Endpoints, err)
 		}
 		if revision == 0 {
 			revision = resp.Header.Revision // the other pages are of the same moment
@@ -69,13 +79,18 @@ func (f *shelf[T]) list(ctx context.Context) error {
 			from = string(kvs[len(kvs)-1].Key) + "\x00"
 		}
 	}
-	f.replace(kvs, revision)
-	return nil
+	return kvs, revision, nil
+}
+
+// upToDate says that kvs, read at revision, are what the shelf has.
+func (f *shelf[T]) upToDate(kvs []*mvccpb.KeyValue, revision int64) bool {
+	return revision >= f.revision && len(kvs) == len(f.written) &&
+		!slices.ContainsFunc(kvs, func(kv *mvccpb.KeyValue) bool { return f.written[f.name(kv)] != kv.ModRevision })
 }
 
 func (f *shelf[T]) replace(kvs []*mvccpb.KeyValue, revision int64) {
 	was := f.values
-	f.values, f.unread, f.revision = make(map[string]T, len(kvs)), map[string]Unread{}, revision
+	f.values, f.unread, f.written, f.revision = make(map[string]T, len(kvs)), map[string]Unread{}, make(map[string]int64, len(kvs)), revision
 	for _, kv := range kvs {
 		name := f.name(kv)
 		if v, ok := was[name]; ok {
@@ -91,6 +106,7 @@ func (f *shelf[T]) name(kv *mvccpb.KeyValue) string {
 
 func (f *shelf[T]) put(kv *mvccpb.KeyValue) {
 	name := f.name(kv)
+	f.written[name] = kv.ModRevision
 	v, err := f.decode(name, kv.Value)
 	if err == nil {
 		f.values[name] = v
@@ -127,7 +143,8 @@ func (f *shelf[T]) follow(ctx context.Context, tell func(), lost func(error)) {
 	}
 }
 
-// once lists and watches until something goes wrong, or it is time to list again.
+// once lists and watches until something goes wrong, or etcd says other than the
+// watch has. A watch that has said all goes on: a thousand quiet nodes begin none.
 func (f *shelf[T]) once(ctx context.Context, tell func()) error {
 	if err := f.list(ctx); err != nil {
 		return err
@@ -140,7 +157,7 @@ func (f *shelf[T]) once(ctx context.Context, tell func()) error {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	watch := client.Watch(ctx, f.prefix, clientv3.WithPrefix(), clientv3.WithRev(f.revision+1))
-	relist := time.NewTimer(f.store.relistEvery)
+	relist := time.NewTicker(f.store.relistEvery)
 	defer relist.Stop()
 	for {
 		select {
@@ -153,7 +170,11 @@ func (f *shelf[T]) once(ctx context.Context, tell func()) error {
 			}
 			tell()
 		case <-relist.C:
-			return nil
+			kvs, revision, err := f.read(ctx)
+			if err != nil || !f.upToDate(kvs, revision) {
+				return err
+			}
+			f.revision = revision
 		}
 	}
 }
@@ -170,6 +191,7 @@ func (f *shelf[T]) take(resp clientv3.WatchResponse) error {
 		}
 		delete(f.values, f.name(ev.Kv))
 		delete(f.unread, f.name(ev.Kv))
+		delete(f.written, f.name(ev.Kv))
 	}
 	return nil
 }
