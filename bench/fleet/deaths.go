@@ -38,7 +38,7 @@ func (f *fleet) death(ctx context.Context, k *rack) error {
 	f.add(
 		report.Figure{Group: "deaths", What: on + fmt.Sprintf("until their %d containers are lost", k.Nodes*k.Containers), Unit: "ms", Ours: []float64{report.Milliseconds(took)}}.
 			AtMost(report.Milliseconds(f.ttl+slack)),
-		report.Figure{Group: "deaths", What: on + "wrong cuts", Ours: []float64{f.wrong(seen)}}.AtMost(0),
+		f.wrongCuts("deaths", on, seen),
 		report.Figure{Group: "deaths", What: on + "watch responses to agents", Ours: []float64{s.woken()}, Note: fmt.Sprintf("%d agents live", f.living())},
 		report.Figure{Group: "deaths", What: on + "keys written", Ours: []float64{s.Puts}, Note: fmt.Sprintf("in %d transactions", s.Revision)},
 	)
@@ -92,8 +92,9 @@ func (f *fleet) freeze(ctx context.Context) error {
 	}
 	on := fmt.Sprintf("etcd frozen for %s under %d nodes: ", 2*f.ttl, living)
 	f.add(
-		report.Figure{Group: "deaths", What: on + "wrong cuts", Ours: []float64{f.wrong(seen)}}.AtMost(0),
-		report.Figure{Group: "deaths", What: on + "from its return until all have a session", Unit: "ms", Ours: []float64{report.Milliseconds(back)}},
+		f.wrongCuts("deaths", on, seen),
+		report.Figure{Group: "deaths", What: on + "from its return until all have a session", Unit: "ms", Ours: []float64{report.Milliseconds(back)},
+			Note: fmt.Sprintf("etcd and the agents, on one machine, took %.0f %% of a core all the while", s.ofCore(s.CPU+s.many))},
 		report.Figure{Group: "deaths", What: on + "keys written after that", Ours: []float64{s.Puts}, Note: fmt.Sprintf("watch responses to agents: %.0f", s.woken())},
 	)
 	return nil
@@ -132,7 +133,7 @@ func (f *fleet) election(ctx context.Context) error {
 		report.Figure{Group: "deaths", What: on + "from the end of the monitor's session to another", Unit: "ms", Ours: []float64{report.Milliseconds(gap)}},
 		report.Figure{Group: "deaths", What: on + "watch responses to agents", Ours: []float64{s.woken()}},
 		report.Figure{Group: "deaths", What: on + "CPU of etcd's three members", Unit: "ms", Ours: []float64{report.Milliseconds(s.CPU)}, Note: fmt.Sprintf("in %.0f s", s.span.Seconds())},
-		report.Figure{Group: "deaths", What: on + "wrong cuts", Ours: []float64{f.wrong(seen)}}.AtMost(0),
+		f.wrongCuts("deaths", on, seen),
 	)
 	return nil
 }

@@ -241,22 +241,25 @@ func (f *fleet) kill(k *rack) (time.Duration, error) {
 	return at, err
 }
 
-// wrong counts the containers that answer and were said not to be healthy, in
-// what the witness has seen since.
-func (f *fleet) wrong(since int) float64 {
+// wrongCuts counts the containers that answer and were said not to be healthy,
+// in what the witness has seen since, and shows the first of them.
+func (f *fleet) wrongCuts(group, on string, since int) report.Figure {
 	alive := map[string]bool{}
 	for _, k := range f.all() {
 		for c := range k.Nodes * k.Containers {
 			alive[stage.ContainerID(k.First*k.Containers+c)] = !k.dead
 		}
 	}
-	wrong := 0.0
+	wrong, first := 0.0, ""
 	for _, s := range f.witness.Since(since) {
-		if alive[s.ID] && s.State != "healthy" && s.State != "starting" {
-			wrong++
+		if !alive[s.ID] || s.State == "healthy" || s.State == "starting" {
+			continue
+		}
+		if wrong++; wrong == 1 {
+			first = fmt.Sprintf("%s: %s, %s", s.ID, s.State, s.Reason)
 		}
 	}
-	return wrong
+	return report.Figure{Group: group, What: on + "wrong cuts", Ours: []float64{wrong}, Note: first}.AtMost(0)
 }
 
 // pause stops all members, or lets them go on.

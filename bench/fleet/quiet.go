@@ -111,7 +111,7 @@ func (f *fleet) calm(ctx context.Context) error {
 		figure("CPU of etcd's three members for each node", "us/s", report.Microseconds(s.CPU)/s.span.Seconds()/float64(f.nodes), ""),
 		figure("memory of etcd's largest member", "MB", report.Megabytes(s.Resident), fmt.Sprintf("its database has %.0f MB", report.Megabytes(s.Database))),
 		figure("CPU of the other agents, with their Docker", "%", s.ofCore(s.many), fmt.Sprintf("of one core; probes every %s", f.interval)),
-		figure("wrong cuts", "", f.wrong(seen), "").AtMost(0),
+		f.wrongCuts("quiet", on, seen),
 	)
 	if err := f.addMonitor(ctx, s); err != nil {
 		return err

@@ -16,9 +16,10 @@ import (
 
 // Sight is one change of one key, as the witness saw it.
 type Sight struct {
-	ID    string // the last part of the key
-	State string // of a container; "" if the key was deleted or its value has none
-	At    time.Duration
+	ID     string // the last part of the key
+	State  string // of a container; "" if the key was deleted or its value has none
+	Reason string // what its value says of it, if anything
+	At     time.Duration
 }
 
 // Witness follows a prefix of etcd with a client of its own, shares no code with
@@ -83,21 +84,21 @@ func (w *Witness) hear(resp clientv3.WatchResponse) {
 	}
 	for _, e := range resp.Events {
 		key := string(e.Kv.Key)
-		w.sights = append(w.sights, Sight{ID: key[strings.LastIndexByte(key, '/')+1:], State: stateIn(e.Kv.Value), At: now})
+		w.sights = append(w.sights, Sight{ID: key[strings.LastIndexByte(key, '/')+1:], State: textIn(e.Kv.Value, "state"), Reason: textIn(e.Kv.Value, "reason"), At: now})
 	}
 	close(w.changed)
 	w.changed = make(chan struct{})
 }
 
-// stateIn reads one field and nothing else: the witness must not take CPU from
+// textIn reads one field and nothing else: the witness must not take CPU from
 // those who are measured.
-func stateIn(value []byte) string {
-	_, rest, found := bytes.Cut(value, []byte(`"state":"`))
+func textIn(value []byte, field string) string {
+	_, rest, found := bytes.Cut(value, []byte(`"`+field+`":"`))
 	if !found {
 		return ""
 	}
-	state, _, _ := bytes.Cut(rest, []byte(`"`))
-	return string(state)
+	text, _, _ := bytes.Cut(rest, []byte(`"`))
+	return string(text)
 }
 
 // Heard is how many responses of etcd that were.
