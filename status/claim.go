@@ -148,14 +148,18 @@ func (w *Writer) scanKeys(ctx context.Context) ([]Key, error) {
 			return nil, err
 		}
 		for _, kv := range resp.Kvs {
-			if k, err := w.store.keys.parse(string(kv.Key)); err == nil && k.Node == w.id.Node {
+			key := string(kv.Key)
+			if nodeIn(key) != w.id.Node {
+				continue
+			}
+			if k, err := w.store.keys.parse(key); err == nil {
 				keys = append(keys, k)
 			}
-			from = string(kv.Key) + "\x00"
 		}
 		if !resp.More {
 			return keys, nil
 		}
+		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
 	}
 }
 

@@ -19,6 +19,9 @@ func (s *Store) SetLookEvery(d time.Duration) { s.lookEvery = d }
 // ParseKey reads a container's key under prefix.
 func ParseKey(prefix, key string) (Key, error) { return newLayout(prefix).parse(key) }
 
+// NodeIn returns the node that a container's key names.
+func NodeIn(key string) string { return nodeIn(key) }
+
 // PathOf returns the container's key under prefix.
 func PathOf(prefix string, k Key) string { return newLayout(prefix).container(k) }
 

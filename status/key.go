@@ -62,6 +62,13 @@ func (l layout) parse(key string) (Key, error) {
 	return Key{App: parts[0], Entrypoint: parts[1], Node: parts[2], ID: parts[3]}, nil
 }
 
+// nodeIn is the node that a container's key names, if it is one: a tenth of
+// parse's cost, for those who look for a node's keys among all others'.
+func nodeIn(key string) string {
+	end := max(0, strings.LastIndexByte(key, '/'))
+	return key[strings.LastIndexByte(key[:end], '/')+1 : end]
+}
+
 // parseNode reads the key of a node.
 func (l layout) parseNode(key string) (string, bool) {
 	name, ok := strings.CutPrefix(key, l.nodes())

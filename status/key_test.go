@@ -52,13 +52,20 @@ func FuzzParseKey(f *testing.F) {
 	f.Add("/eru/status/../web/n1/c1")
 	f.Add("/eru/status////")
 	f.Add("/eru/status/a/b/c/\xff")
+	f.Add("")
+	f.Add("/")
+	f.Add("n1/c1")
 	f.Fuzz(func(t *testing.T, key string) {
+		node := status.NodeIn(key)
 		k, err := status.ParseKey("/eru", key)
 		if err != nil {
 			return
 		}
 		if again := status.PathOf("/eru", k); again != key {
 			t.Errorf("%q is written as %q", key, again)
+		}
+		if node != k.Node {
+			t.Errorf("%q is taken for node %q's", key, node)
 		}
 		for _, part := range []string{k.App, k.Entrypoint, k.Node, k.ID} {
 			if !status.ValidName(part) {

@@ -83,11 +83,10 @@ func (s *Store) scan(ctx context.Context, nodes []string) (map[string][]Key, err
 		found[node] = nil
 	}
 	_, err := s.pages(ctx, s.keys.statuses(), func(kv keyValue) {
-		k, err := s.keys.parse(kv.Key)
-		if err != nil {
+		if _, wanted := found[nodeIn(kv.Key)]; !wanted {
 			return
 		}
-		if _, wanted := found[k.Node]; wanted {
+		if k, err := s.keys.parse(kv.Key); err == nil {
 			found[k.Node] = append(found[k.Node], k)
 		}
 	}, clientv3.WithKeysOnly(), clientv3.WithLimit(keysPage))

@@ -123,11 +123,11 @@ func (s *Store) pages(ctx context.Context, prefix string, each func(keyValue), o
 		}
 		for _, kv := range resp.Kvs {
 			each(keyValue{Key: string(kv.Key), Value: kv.Value, Rev: kv.ModRevision, Lease: kv.Lease})
-			from = string(kv.Key) + "\x00"
 		}
 		if !resp.More {
 			return rev, nil
 		}
+		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
 	}
 }
 
