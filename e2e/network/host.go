@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +39,17 @@ func (h *Host) Listen(address string) (net.Listener, error) {
 		return err
 	})
 	return l, err
+}
+
+// Dial connects from the host; who asks is in this process.
+func (h *Host) Dial(address string) (net.Conn, error) {
+	var c net.Conn
+	err := h.Visit(func() error {
+		var err error
+		c, err = net.DialTimeout("tcp", address, 2*time.Second)
+		return err
+	})
+	return c, err
 }
 
 // Visit calls do on the host. A socket that do makes stays there.

@@ -3,12 +3,14 @@ package rig
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -126,6 +128,9 @@ func (c *Crowd) serve(conn net.Conn) {
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
+			if errors.Is(err, syscall.ECONNRESET) { // the request came, and was taken back
+				c.keepTime(conn)
+			}
 			return
 		}
 		if strings.TrimSpace(line) == "" {

@@ -40,8 +40,13 @@ func (c *Crowd) keepTime(conn net.Conn) {
 // Tardy says whether the container that has an endpoint has let somebody wait, at since or later, because this process was
 // too busy. Its probes then fail, and rightly so. It asks there itself, behind whoever waits.
 func (c *Crowd) Tardy(endpoint string, since time.Time) bool {
+	return c.TardyBy(func(endpoint string) (net.Conn, error) { return net.DialTimeout("tcp", endpoint, tardyWithin) }, endpoint, since)
+}
+
+// TardyBy is Tardy of an endpoint that dial reaches.
+func (c *Crowd) TardyBy(dial func(endpoint string) (net.Conn, error), endpoint string, since time.Time) bool {
 	began := time.Now()
-	if conn, err := net.DialTimeout("tcp", endpoint, tardyWithin); err == nil {
+	if conn, err := dial(endpoint); err == nil {
 		_ = conn.SetDeadline(began.Add(tardyWithin))
 		_, _ = fmt.Fprint(conn, "GET / HTTP/1.1\r\n\r\n")
 		_, _ = io.Copy(io.Discard, conn)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -145,7 +146,21 @@ func (n *node) join(app string, labels, networks map[string]string, ports ...doc
 		c.addresses = append(c.addresses, address)
 	}
 	n.containers = append(n.containers, c)
-	n.fleet.begins(c.ID, app+" of "+n.Name)
+	n.fleet.begins(c.ID, app+" of "+n.Name, func(since time.Time) bool { return n.late(c, since) })
+}
+
+// late says whether this process, which stands for a container, let somebody wait who asked it.
+func (n *node) late(c *container, since time.Time) bool {
+	for _, address := range c.addresses {
+		port := "80"
+		if address == n.host.Address {
+			port = strconv.Itoa(published)
+		}
+		if n.crowd.TardyBy(n.host.Dial, net.JoinHostPort(address, port), since) {
+			return true
+		}
+	}
+	return false
 }
 
 // start starts the node's agent on its host.

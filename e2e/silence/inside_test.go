@@ -61,7 +61,7 @@ func (n *node) contain(app string, flags ...string) *rig.Container {
 	n.fleet.t.Helper()
 	c := n.Run(app, append(flags, rig.HTTP, "--label=eru.health.via=netns")...)
 	n.containers = append(n.containers, &container{Container: dockertest.Container{ID: c.ID, Name: app}})
-	n.fleet.begins(c.ID, app+" of "+n.Name)
+	n.fleet.begins(c.ID, app+" of "+n.Name, func(time.Time) bool { return false })
 	return c
 }
 

@@ -25,7 +25,11 @@ type judge struct {
 	truths map[string]*truth // by container ID
 	judged int               // events of the witness
 	moved  map[string]bool   // containers whose status has left healthy
+	tardy  int               // verdicts that the suite's own servers earned
 }
+
+// probed is how long before a verdict its probe may have begun, a monitor's inquiry included.
+const probed = 5 * time.Second
 
 type truth struct {
 	name  string
@@ -34,6 +38,7 @@ type truth struct {
 	state string // that was seen last
 	at    time.Time
 	ended bool
+	late  func(since time.Time) bool // says whether the suite, which stands for it, let somebody wait
 }
 
 // newJudge judges until the test ends. Each container's first truth must be told before its agent starts.
@@ -44,6 +49,9 @@ func newJudge(t testing.TB, row *row, seen *rig.Witness) *judge {
 		j.judge()
 		j.mu.Lock()
 		defer j.mu.Unlock()
+		if j.tardy > 0 {
+			row.note("the suite was too busy to answer %d times", j.tardy)
+		}
 		for id, one := range j.truths {
 			if !one.ended {
 				row.wrongly("in the end %s is %s, not %s", one.name, one.state, one.end)
@@ -56,11 +64,11 @@ func newJudge(t testing.TB, row *row, seen *rig.Witness) *judge {
 	return j
 }
 
-// begins tells of a container that serves from its start on.
-func (j *judge) begins(id, name string) {
+// begins tells of a container that serves from its start on. late says whether the suite let somebody wait who asked it.
+func (j *judge) begins(id, name string, late func(since time.Time) bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.truths[id] = &truth{name: name, end: "healthy", way: []string{"starting"}}
+	j.truths[id] = &truth{name: name, end: "healthy", way: []string{"starting"}, late: late}
 }
 
 // is says that from now on the truth of containers is end, and that they may be seen in one of way before. It is told
@@ -108,9 +116,17 @@ func (j *judge) judgeLocked(id string, e rig.Event) {
 	switch {
 	case s.State == one.end:
 		one.ended = true
-	case one.ended || !slices.Contains(one.way, s.State):
+	case !one.ended && slices.Contains(one.way, s.State):
+	case timedOut(s) && one.late(e.At.Add(-probed)):
+		j.tardy++
+	default:
 		j.row.wrongly("revision %d says that %s is %s; the truth is %s: %s", e.Revision, one.name, s.State, one.end, e.Value)
 	}
+}
+
+// timedOut says that an agent, its own or a monitor's, waited in vain for a container's answer.
+func timedOut(s rig.Status) bool {
+	return s.State == "unhealthy" && (s.Reason == "timeout" || s.Reason == "surrogate" && strings.HasSuffix(s.Detail, "(timeout)"))
 }
 
 // settle returns once all containers are seen as they truly are, and how long after since the last of some was.
@@ -174,6 +190,32 @@ func TestJudge(t *testing.T) {
 		}
 		if try.wrong != tt.wrong {
 			t.Errorf("of %q %d are wrong, want %d", tt.states, try.wrong, tt.wrong)
+		}
+	}
+}
+
+// TestTardyJudge holds that a verdict of timeout is forgiven where the suite let somebody wait, and nowhere else.
+func TestTardyJudge(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	for _, tt := range []struct {
+		reason, detail string
+		waited         time.Time
+		wrong          int
+	}{
+		{"timeout", "", at.Add(-time.Second), 0},
+		{"surrogate", "asked from node a: http :80/: no answer in time (timeout)", at.Add(-time.Second), 0},
+		{"timeout", "", at.Add(-time.Minute), 1},
+		{"refused", "", at.Add(-time.Second), 1},
+		{"surrogate", "asked from node a: http :80/: 500, want 200-399 (http_code)", at.Add(-time.Second), 1},
+	} {
+		late := func(since time.Time) bool { return !tt.waited.Before(since) }
+		try := &row{t: deaf{}}
+		j := &judge{t: deaf{}, row: try, truths: map[string]*truth{"c": {end: "healthy", state: "healthy", ended: true, late: late}}, moved: map[string]bool{}}
+		value := fmt.Sprintf(`{"state":"unhealthy","running":true,"healthy":false,"reason":%q,"detail":%q}`, tt.reason, tt.detail)
+		j.judgeLocked("c", rig.Event{Revision: 1, Key: "status/a/b/n/c", Value: []byte(value), At: at})
+		if try.wrong != tt.wrong || j.tardy != 1-tt.wrong {
+			t.Errorf("%+v: %d are wrong, %d forgiven", tt, try.wrong, j.tardy)
 		}
 	}
 }
