@@ -9,6 +9,7 @@ reload, say) is run after it. Speaks etcd's JSON gateway (/v3/kv/range, /v3/watc
 """
 
 import argparse
+import contextlib
 import os
 import shlex
 import subprocess
@@ -59,7 +60,8 @@ def replace(path, content):
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):  # interrupted when it was in place already
+            os.unlink(temporary)
         raise
 
 

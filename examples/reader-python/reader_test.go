@@ -69,3 +69,26 @@ func TestVectorsCanFail(t *testing.T) {
 		})
 	}
 }
+
+// interrupted replaces a file, and is interrupted when the new one is in place.
+const interrupted = `
+import os, sys
+import follow
+rename = os.replace
+def late(a, b):
+    rename(a, b)
+    raise KeyboardInterrupt
+os.replace = late
+try:
+    follow.replace(sys.argv[1], "new")
+except KeyboardInterrupt:
+    sys.exit(open(sys.argv[1]).read() != "new")
+`
+
+// TestInterrupted holds that the end of follow.py at an unlucky moment is its end, and no other error.
+func TestInterrupted(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "python3", "-B", "-c", interrupted, filepath.Join(t.TempDir(), "upstream.conf")).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
