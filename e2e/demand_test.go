@@ -1,10 +1,7 @@
 package e2e
 
 import (
-	"bufio"
 	"fmt"
-	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -123,23 +120,9 @@ func otherMonitor(t *testing.T, n *rig.Node) {
 
 func demandOf(t *testing.T, crowd *rig.Crowd, etcd *etcdtest.Server) demand {
 	t.Helper()
-	resp, err := http.Get(etcd.Endpoint() + "/metrics") //nolint:noctx // a test's
-	if err != nil {
-		t.Fatal(err)
+	counts := etcd.Metrics()
+	return demand{
+		Inspects: crowd.Requests(dockertest.Inspect), Lists: crowd.Requests(dockertest.List), Streams: crowd.Requests(dockertest.Events),
+		Txns: counts.Calls("started", "Txn"), Ranges: counts.Calls("started", "Range"), Puts: counts.Puts(),
 	}
-	defer func() { _ = resp.Body.Close() }()
-	d := demand{Inspects: crowd.Requests(dockertest.Inspect), Lists: crowd.Requests(dockertest.List), Streams: crowd.Requests(dockertest.Events)}
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		series, value, _ := strings.Cut(lines.Text(), " ")
-		number, _ := strconv.ParseFloat(value, 64)
-		switch {
-		case strings.HasPrefix(series, "grpc_server_started_total{") && strings.Contains(series, `grpc_method="Txn"`):
-			d.Txns += int(number)
-		case strings.HasPrefix(series, "grpc_server_started_total{") && strings.Contains(series, `grpc_method="Range"`):
-			d.Ranges += int(number)
-		case series == "etcd_debugging_mvcc_put_total":
-			d.Puts += int(number)
-		}
-	}
-	return d
 }
