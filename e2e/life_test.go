@@ -20,7 +20,7 @@ func TestWholeLife(t *testing.T) {
 	eachEtcd(t, func(t *testing.T, start func(testing.TB, ...etcdtest.Option) *etcdtest.Server) {
 		n := r.Node(t, start(t))
 		n.Start().AwaitReady()
-		c := n.Run("shop", rig.HTTP, "--env=START_DELAY=300ms", "--env=TERM=linger:500ms")
+		c := n.Run("shop", rig.HTTP, "--env=START_DELAY=1s", "--env=TERM=linger:1s") // long enough that each state is written
 		c.Await("healthy")
 		c.Behave("500")
 		if s := c.Await("unhealthy"); s.Reason != "http_code" || s.Detail != "http :80/: 500, want 200-399" {

@@ -113,7 +113,7 @@ func (p *play) cutover(ctx context.Context, o options, config string) error {
 	_, _ = fmt.Fprintf(p.out, "\n# A HAProxy before three containers, driven by eru-lb, with %d requests a second through it\n", rate)
 	one, two, three := "eru-demo-4", "eru-demo-5", "eru-demo-6"
 	for _, name := range []string{one, two, three} {
-		if _, err := p.step(ctx, name, func() (string, error) { return p.docker.start(ctx, name) }, "healthy"); err != nil {
+		if _, err := p.step(ctx, name, "healthy", func() (string, error) { return p.docker.start(ctx, name) }); err != nil {
 			return err
 		}
 	}
@@ -124,13 +124,13 @@ func (p *play) cutover(ctx context.Context, o options, config string) error {
 	err = f.await(ctx)
 	if err == nil {
 		err = p.underLoad(ctx, f.bind, func() error {
-			if _, err := p.step(ctx, one, func() (string, error) { return "", p.docker.run(ctx, "stop", one) }, "draining", "stopped"); err != nil {
+			if _, err := p.step(ctx, one, "stopped", func() (string, error) { return "", p.docker.run(ctx, "stop", one) }); err != nil {
 				return err
 			}
 			if err := pause(ctx); err != nil {
 				return err
 			}
-			_, err := p.step(ctx, two, func() (string, error) { return "", p.docker.run(ctx, "kill", two) }, "stopped")
+			_, err := p.step(ctx, two, "stopped", func() (string, error) { return "", p.docker.run(ctx, "kill", two) })
 			return err
 		})
 	}

@@ -96,29 +96,28 @@ func (p *play) script(ctx context.Context) error {
 	one, two, three := "eru-demo-1", "eru-demo-2", "eru-demo-3"
 	ids := map[string]string{}
 	for _, name := range []string{one, two, three} {
-		id, err := p.step(ctx, name, func() (string, error) { return p.docker.start(ctx, name) }, "starting", "healthy")
+		id, err := p.step(ctx, name, "healthy", func() (string, error) { return p.docker.start(ctx, name) })
 		if err != nil {
 			return err
 		}
 		ids[name] = id
 	}
 	steps := []struct {
-		name string
-		do   func() error
-		want []string
+		name, want string
+		do         func() error
 	}{
-		{one, func() error { return p.behave(ctx, one, "500") }, []string{"unhealthy"}},
-		{one, func() error { return p.behave(ctx, one, "ok") }, []string{"healthy"}},
-		{two, func() error { return p.docker.run(ctx, "stop", two) }, []string{"draining", "stopped"}},
-		{three, func() error { return p.docker.run(ctx, "kill", three) }, []string{"stopped"}},
+		{one, "unhealthy", func() error { return p.behave(ctx, one, "500") }},
+		{one, "healthy", func() error { return p.behave(ctx, one, "ok") }},
+		{two, "stopped", func() error { return p.docker.run(ctx, "stop", two) }},
+		{three, "stopped", func() error { return p.docker.run(ctx, "kill", three) }},
 	}
 	for _, s := range steps {
-		if _, err := p.step(ctx, s.name, func() (string, error) { return "", s.do() }, s.want...); err != nil {
+		if _, err := p.step(ctx, s.name, s.want, func() (string, error) { return "", s.do() }); err != nil {
 			return err
 		}
 	}
 	for _, name := range []string{one, two, three} {
-		if _, err := p.step(ctx, ids[name], func() (string, error) { return "", p.docker.run(ctx, "rm", "--force", name) }, "gone"); err != nil {
+		if _, err := p.step(ctx, ids[name], "gone", func() (string, error) { return "", p.docker.run(ctx, "rm", "--force", name) }); err != nil {
 			return err
 		}
 	}
@@ -126,8 +125,10 @@ func (p *play) script(ctx context.Context) error {
 	return err
 }
 
-// step does something and waits until etcd shows the states, in order.
-func (p *play) step(ctx context.Context, name string, do func() (string, error), want ...string) (string, error) {
+// step does something and shows what etcd does of the container, until it shows
+// the state that is wanted. The states on the way there are not: one that is
+// over at once may never be written, as only the newest is.
+func (p *play) step(ctx context.Context, name, want string, do func() (string, error)) (string, error) {
 	begun := time.Now()
 	done := make(chan error, 1)
 	var id string
@@ -136,34 +137,27 @@ func (p *play) step(ctx context.Context, name string, do func() (string, error),
 		id, err = do()
 		done <- err
 	}()
-	for _, state := range want {
-		s, err := p.await(ctx, name, state)
-		if err != nil {
-			return "", errors.Join(err, <-done)
-		}
-		line := fmt.Sprintf("  etcd shows %s after %.0f ms", s.state, float64(s.at.Sub(begun).Microseconds())/1000)
-		if s.why != "" {
-			line += " (" + s.why + ")"
-		}
-		_, _ = fmt.Fprintln(p.out, line)
-	}
-	return id, <-done
-}
-
-func (p *play) await(ctx context.Context, name, state string) (seen, error) {
 	late := time.After(seenIn)
-	for {
+	for shown := ""; shown != want; {
 		select {
 		case s := <-p.changes:
-			if s.name == name && s.state == state {
-				return s, nil
+			if s.name != name {
+				continue
 			}
+			shown = s.state
+			line := fmt.Sprintf("  etcd shows %s after %.0f ms", s.state, float64(s.at.Sub(begun).Microseconds())/1000)
+			if s.why != "" {
+				line += " (" + s.why + ")"
+			}
+			_, _ = fmt.Fprintln(p.out, line)
 		case <-late:
-			return seen{}, fmt.Errorf("waiting for %q to become %s in etcd: not seen within %s", name, state, seenIn)
+			err := fmt.Errorf("waiting for %q to become %s in etcd: not within %s; the last that etcd showed was %q", name, want, seenIn, shown)
+			return "", errors.Join(err, <-done)
 		case <-ctx.Done():
-			return seen{}, ctx.Err()
+			return "", errors.Join(ctx.Err(), <-done)
 		}
 	}
+	return id, <-done
 }
 
 // behave tells the web server in a container how to answer from now on.
