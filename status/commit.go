@@ -78,8 +78,8 @@ func (w *Writer) commit(ctx context.Context, b batch) error {
 		return errMoved
 	}
 	w.rev, w.seq = resp.Header.Revision, w.seq+1
-	w.acknowledge(b, resp.Header.Revision)
 	w.tellOf(b, resp.Header.Revision)
+	w.acknowledge(b, resp.Header.Revision)
 	return nil
 }
 

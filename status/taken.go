@@ -13,8 +13,9 @@ type Taken struct {
 	At       time.Time
 }
 
-// Tell has tell told what etcd has taken, in order. It has to be called before
-// Run, whose goroutine calls tell: nothing is written meanwhile.
+// Tell has tell told what etcd has taken, in order, before Wait returns. It has
+// to be called before Run, whose goroutine calls tell: nothing is written
+// meanwhile.
 func (w *Writer) Tell(tell func(Taken)) { w.tell = tell }
 
 func (w *Writer) tellOf(b batch, revision int64) {

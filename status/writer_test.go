@@ -59,6 +59,9 @@ func tellsSteps(t *testing.T, e *env) {
 	var mu sync.Mutex
 	var taken []status.Taken
 	w.Tell(func(told status.Taken) {
+		if w.Settled() {
+			t.Errorf("who waits for etcd has been told of step %d before us", told.Step)
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		taken = append(taken, told)
